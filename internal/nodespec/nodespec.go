@@ -1,0 +1,144 @@
+// Package nodespec is what the node image and the cluster agree on: labels,
+// paths, ports, the configuration a node reads at its start, and the manifest
+// of what an image holds. It has no logic of its own beyond encoding.
+package nodespec
+
+import "net/netip"
+
+// Labels on containers, volumes, networks and images.
+const (
+	// LabelCluster holds the cluster's name, on every object of a cluster.
+	LabelCluster = "io.kluster.cluster"
+	// LabelCreation holds a random ID of the create that made the object, so
+	// that a roll-back removes its own objects and nobody else's.
+	LabelCreation = "io.kluster.creation"
+	// LabelCreator names the process that made the object; see cluster.Creator.
+	LabelCreator = "io.kluster.creator"
+	// LabelRole holds a Role.
+	LabelRole = "io.kluster.role"
+	// LabelSpec, on each node, holds the cluster's resolved facts as JSON that
+	// later verbs need (version, API port, subnets); no secrets.
+	LabelSpec = "io.kluster.spec"
+	// LabelManifest, on images, holds a Manifest as JSON.
+	LabelManifest = "io.kluster.manifest"
+	// LabelProtocol, on images, holds Protocol of its kluster-node.
+	LabelProtocol = "io.kluster.protocol"
+	// LabelKubernetes, on images, holds the Kubernetes version, "v1.36.3".
+	LabelKubernetes = "io.kluster.kubernetes"
+)
+
+// Protocol is the version of the agreement between the kluster command and the
+// kluster-node program in an image: of Node below, and of the paths.
+const Protocol = 1
+
+// Role of a machine in a cluster.
+type Role string
+
+// The roles.
+const (
+	RoleControlPlane Role = "control-plane"
+	RoleWorker       Role = "worker"
+	RoleLoadBalancer Role = "load-balancer"
+)
+
+// Ports.
+const (
+	// APIPort is where the node-local proxy and the load balancer listen. Not
+	// 6443: kubeadm's kube-apiserver binds that on every address.
+	APIPort = 16443
+	// APIServerPort is kube-apiserver's own.
+	APIServerPort = 6443
+)
+
+// Paths in a node.
+const (
+	// NodeFile is Node as JSON, streamed in before the node's first start.
+	NodeFile = "/etc/kluster/node.json"
+	// ReadyFile appears on the first control plane when a create has ended
+	// well; its absence marks a cluster that was left half made.
+	ReadyFile = "/etc/kluster/created"
+	// StoreDir holds the preloaded images, one folder per runtime, in the
+	// image's read-only layers ("/opt/kluster/store/containerd").
+	StoreDir = "/opt/kluster/store"
+	// NetworkFile is what the pod network service tells the CNI plugin: the
+	// node's pod ranges, a PodRanges as JSON.
+	NetworkFile = "/run/kluster/pod-ranges.json"
+	// NodeBinary is the program of cmd/kluster-node. It is the image's entry
+	// point ("init"), and is called by other names through links.
+	NodeBinary = "/usr/local/bin/kluster-node"
+	// KubeletConf is kubeadm's kubeconfig of the kubelet.
+	KubeletConf = "/etc/kubernetes/kubelet.conf"
+	// LoadBalancerConfig is haproxy's configuration in the load balancer.
+	LoadBalancerConfig = "/etc/haproxy/haproxy.cfg"
+)
+
+// Node is what a node is told at its start. It holds no secrets.
+type Node struct {
+	Protocol int    `json:"protocol"`
+	Cluster  string `json:"cluster"`
+	Name     string `json:"name"`
+	Role     Role   `json:"role"`
+	Runtime  string `json:"runtime"`
+	// Addrs are the node's fixed addresses, the primary family first.
+	Addrs []netip.Addr `json:"addrs"`
+	// APIHost is the name of the cluster's API endpoint, which is 127.0.0.1
+	// (or ::1) on every node.
+	APIHost string `json:"apiHost"`
+	// APIServers are "host:port" of every kube-apiserver, for the node-local
+	// proxy; the node's own is preferred.
+	APIServers []string `json:"apiServers"`
+	// PodSubnets and ServiceSubnets of the cluster, the primary family first.
+	PodSubnets     []netip.Prefix `json:"podSubnets"`
+	ServiceSubnets []netip.Prefix `json:"serviceSubnets"`
+	// CNI is "default" or "none".
+	CNI string `json:"cni"`
+	// DNSSearch, if not nil, replaces the search list of resolv.conf.
+	DNSSearch []string `json:"dnsSearch,omitempty"`
+	// KeepDNSSearch is true when DNSSearch was not asked for.
+	KeepDNSSearch bool `json:"keepDNSSearch"`
+	// MissingCaps are the capabilities the engine could not give (the OCI shim
+	// and the runtime's configuration depend on them).
+	MissingCaps []string `json:"missingCaps,omitempty"`
+	// RuntimePatches are TOML documents merged over the runtime's own
+	// configuration, and RuntimeJSONPatches RFC 6902 patches applied to it.
+	RuntimePatches     []string `json:"runtimePatches,omitempty"`
+	RuntimeJSONPatches []string `json:"runtimeJSONPatches,omitempty"`
+}
+
+// PodRanges is NetworkFile's form.
+type PodRanges struct {
+	Ranges []netip.Prefix `json:"ranges"`
+	MTU    int            `json:"mtu"`
+}
+
+// Manifest says what a node image holds.
+type Manifest struct {
+	Kubernetes string            `json:"kubernetes"` // "v1.36.3"
+	Arch       string            `json:"arch"`
+	Runtimes   []string          `json:"runtimes"`
+	Recipe     string            `json:"recipe"` // digest of all inputs, "sha256:..."
+	Components []ComponentRecord `json:"components"`
+	Packages   []PackageRecord   `json:"packages"` // Debian packages of the base
+	Images     []ImageRecord     `json:"images"`   // preloaded container images
+}
+
+// ComponentRecord is one program in the image.
+type ComponentRecord struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Source  string `json:"source"` // "module example.com/x@v1", "release URL", "debian", "file"
+	Digest  string `json:"digest"` // "sha256:..." of the program or its layer
+}
+
+// PackageRecord is one Debian package.
+type PackageRecord struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// ImageRecord is one preloaded container image.
+type ImageRecord struct {
+	Ref    string `json:"ref"` // "registry.k8s.io/pause:3.10.2"
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // bytes, unpacked
+}

@@ -1,0 +1,253 @@
+// Package provider says what a maker of machines must do for kluster: hold
+// node images, make networks with fixed addresses, and make, start, reach and
+// remove the machines ("nodes") of a cluster.
+//
+// It knows nothing of Kubernetes, and nothing above it knows what a node is
+// made of; provider/docker makes nodes that are containers of a Docker engine.
+// provider/providertest holds an in-memory provider for tests and the contract
+// that every provider must pass.
+package provider
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Errors that callers tell apart with errors.Is. A provider wraps them with
+// what it was doing and the engine's own words.
+var (
+	// ErrNotFound: the node, image or network does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrNameTaken: a node of that name exists. Node names are the one thing
+	// an engine hands out atomically, so creation uses them as its lock.
+	ErrNameTaken = errors.New("name is taken")
+	// ErrSubnetTaken: the wanted subnet overlaps another network.
+	ErrSubnetTaken = errors.New("subnet overlaps another network")
+	// ErrPortTaken: the wanted host port is in use.
+	ErrPortTaken = errors.New("host port is taken")
+	// ErrUnavailable: the engine cannot be reached or used at all.
+	ErrUnavailable = errors.New("engine is not available")
+)
+
+// Provider makes machines. All methods honour ctx, are safe for concurrent use,
+// and return errors that name the object and what was being done.
+type Provider interface {
+	// Host describes the engine and the machine it runs on.
+	// It returns ErrUnavailable when the engine cannot be reached.
+	Host(ctx context.Context) (Host, error)
+
+	// Images lists the images whose labels match sel.
+	Images(ctx context.Context, sel Selector) ([]Image, error)
+	// Image describes one image by reference; ErrNotFound if it is not held.
+	Image(ctx context.Context, ref string) (Image, error)
+	// LoadImage brings img into the engine under ref, sending only what the
+	// engine lacks where it can. The tag appears only when all is there.
+	// progress may be nil; it is told bytes sent and bytes in all.
+	LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) error
+	// RemoveImage removes ref; no error if it is not held.
+	RemoveImage(ctx context.Context, ref string) error
+
+	// Networks lists the networks whose labels match sel; the empty selector
+	// lists every network of the engine, kluster's or not.
+	Networks(ctx context.Context, sel Selector) ([]Network, error)
+	// CreateNetwork makes a network; ErrSubnetTaken when its subnet overlaps.
+	CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error)
+
+	// Nodes lists the nodes, running or not, whose labels match sel, by name.
+	Nodes(ctx context.Context, sel Selector) ([]Node, error)
+	// CreateNode makes a node and does not start it; its network need not
+	// exist before StartNode. ErrNameTaken if the name is in use (nothing of
+	// the other node is touched), ErrNotFound if the image is not held.
+	CreateNode(ctx context.Context, spec NodeSpec) (Node, error)
+	// StartNode starts a node; ErrPortTaken if a published port is in use.
+	// Starting a running node is not an error.
+	StartNode(ctx context.Context, id string) error
+	// StopNode asks a node to stop and kills it after grace.
+	StopNode(ctx context.Context, id string, grace time.Duration) error
+	// KillNode sends a signal ("KILL", "TERM", ...) to a node's first process.
+	KillNode(ctx context.Context, id, signal string) error
+
+	// Exec runs a command in a running node and waits for it.
+	// A command that ends with another code than 0 gives *ExecError.
+	Exec(ctx context.Context, id string, cmd Command) error
+	// CopyTo unpacks a tar stream below dir (which must exist) in a node,
+	// started or not, keeping modes and numeric owners.
+	CopyTo(ctx context.Context, id, dir string, tar io.Reader) error
+	// CopyFrom gives a tar stream of a file or folder of a node, started or
+	// not; ErrNotFound if there is no such path. The caller closes it.
+	CopyFrom(ctx context.Context, id, path string) (io.ReadCloser, error)
+	// Logs writes what the node's first process printed to w.
+	Logs(ctx context.Context, id string, w io.Writer) error
+
+	// Remove kills and removes every node (with its volumes), volume and
+	// network whose labels match sel, which must not be empty. Nothing to
+	// remove is not an error.
+	Remove(ctx context.Context, sel Selector) error
+	// Leftovers names, one per line of text ("volume x"), what of sel is
+	// still there, nodes, volumes and networks alike.
+	Leftovers(ctx context.Context, sel Selector) ([]string, error)
+}
+
+// Selector matches objects that carry all of these labels. An empty value
+// matches any value of that label.
+type Selector map[string]string
+
+// Host is the engine and the machine it runs on.
+type Host struct {
+	// Engine is the engine's name and version, "Docker Engine 20.10.24".
+	Engine string
+	// EngineVersion and APIVersion as the engine writes them.
+	EngineVersion, APIVersion string
+	// Local says whether the engine runs on this machine (kluster refuses
+	// others). Endpoint is where it answers, without credentials.
+	Local    bool
+	Endpoint string
+	Kernel   string
+	Arch     string // as Go names it: amd64, arm64
+	CPUs     int
+	Memory   int64 // bytes
+	// CgroupVersion is 1 or 2; StorageDriver is the engine's.
+	CgroupVersion int
+	StorageDriver string
+	// DataRoot is the folder the engine keeps its data in, and DataFree how
+	// many bytes are free there (0 when it cannot be told).
+	DataRoot string
+	DataFree int64
+	// Rootless says whether the engine runs without root.
+	Rootless bool
+	// MissingCaps are the capabilities ("CAP_SYS_RESOURCE") the engine itself
+	// lacks, and so cannot give to a node.
+	MissingCaps []string
+	// ProxyEnv is the proxy configuration that containers should see, by
+	// variable name in upper case (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).
+	ProxyEnv map[string]string
+}
+
+// Image is an image the engine holds.
+type Image struct {
+	ID      string
+	Refs    []string
+	Labels  map[string]string
+	Size    int64 // bytes
+	Created time.Time
+}
+
+// NetworkSpec is a network to make.
+type NetworkSpec struct {
+	Name   string
+	Labels map[string]string
+	// Subnets are one IPv4 prefix, one IPv6 prefix, or one of each.
+	Subnets []netip.Prefix
+	// Dynamic is, per subnet, the range the engine hands addresses out of;
+	// addresses outside it are for nodes with fixed ones.
+	Dynamic []netip.Prefix
+	// MTU in bytes; 0 for the engine's default.
+	MTU int
+}
+
+// Network is a network of the engine.
+type Network struct {
+	ID, Name string
+	Labels   map[string]string
+	Subnets  []netip.Prefix
+	Gateways []netip.Addr
+}
+
+// NodeSpec is a node to make.
+type NodeSpec struct {
+	Name    string // also its hostname
+	Image   string
+	Labels  map[string]string
+	Network string       // name of the network it is on; "" for the engine's default
+	Addrs   []netip.Addr // fixed addresses, one per family of the network
+	// Hosts are further entries of /etc/hosts: name to address.
+	Hosts map[string]netip.Addr
+	Env   map[string]string
+	// Command replaces the image's own entry point and command when not empty.
+	Command []string
+	// System asks for everything systemd and a container runtime need: all
+	// capabilities the engine can give, no confinement, devices, a cgroup
+	// namespace of its own. Without it the node is an ordinary one.
+	System bool
+	// Volumes are paths that get a volume of their own, empty at first, which
+	// carries Labels and goes when the node goes.
+	Volumes []string
+	// Tmpfs are paths that live in memory.
+	Tmpfs  []string
+	Mounts []Mount
+	Ports  []Port
+	// CPUs and Memory (bytes) are hard limits; 0 is none.
+	CPUs   float64
+	Memory int64
+	// Restart asks the engine to start the node again whenever it ends or the
+	// engine comes back, unless it was stopped on purpose.
+	Restart bool
+}
+
+// Mount is a host path inside a node.
+type Mount struct {
+	HostPath, Path string
+	ReadOnly       bool
+	SELinuxRelabel bool
+	// Propagation is "", "private", "rslave" or "rshared".
+	Propagation string
+}
+
+// Port publishes a port of a node on the host.
+type Port struct {
+	NodePort int
+	// HostPort must be given: an engine's own choice changes at restarts.
+	HostPort int
+	HostAddr netip.Addr
+	Protocol string // "tcp", "udp" or "sctp"
+}
+
+// State of a node.
+type State string
+
+// The states of a node.
+const (
+	StateCreated State = "created"
+	StateRunning State = "running"
+	StatePaused  State = "paused"
+	StateStopped State = "stopped"
+)
+
+// Node is a machine as the engine sees it now.
+type Node struct {
+	ID, Name, Image string
+	Labels          map[string]string
+	State           State
+	ExitCode        int
+	Addrs           []netip.Addr // the fixed ones, also when it is stopped
+	Ports           []Port
+	Created         time.Time
+}
+
+// Command is a command to run in a node.
+type Command struct {
+	Args  []string
+	Env   []string // "K=V"
+	Dir   string
+	Stdin io.Reader
+	// Stdout and Stderr may be nil. Stderr goes to Stdout with TTY.
+	Stdout, Stderr io.Writer
+	// TTY asks for a terminal of the given size.
+	TTY        bool
+	Cols, Rows uint
+	// Resize, if not nil, gives new terminal sizes as columns, rows.
+	Resize <-chan [2]uint
+}
+
+// ExecError is a command that ended badly.
+type ExecError struct {
+	Node   string
+	Args   []string
+	Code   int
+	Output string // the tail of what it wrote to stderr, where Command.Stderr was nil
+}
