@@ -99,6 +99,9 @@ type Node struct {
 	// MissingCaps are the capabilities the engine could not give (the OCI shim
 	// and the runtime's configuration depend on them).
 	MissingCaps []string `json:"missingCaps,omitempty"`
+	// PauseImage is the sandbox image of every pod, as kubeadm names it
+	// ("registry.k8s.io/pause:3.10.2").
+	PauseImage string `json:"pauseImage,omitempty"`
 	// RuntimePatches are TOML documents merged over the runtime's own
 	// configuration, and RuntimeJSONPatches RFC 6902 patches applied to it.
 	RuntimePatches     []string `json:"runtimePatches,omitempty"`
