@@ -1,7 +1,6 @@
 package status
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -110,11 +109,11 @@ func (d *Display) Step(name string, estimate time.Duration) Step {
 	return d.begin(nil, name, estimate)
 }
 
-// Note prints a line that stays, unless the display is quiet.
-func (d *Display) Note(format string, args ...any) {
+// Info prints a line that stays, unless the display is quiet.
+func (d *Display) Info(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.line(fmt.Sprintf(format, args...))
+	d.line(text)
 }
 
 // line prints whole lines above the live part. d.mu is held.

@@ -1,7 +1,6 @@
 package status
 
 import (
-	"bytes"
 	"log/slog"
 )
 
@@ -27,6 +26,6 @@ func dropTime(groups []string, a slog.Attr) slog.Attr {
 type lineWriter struct{ d *Display }
 
 func (w lineWriter) Write(p []byte) (int, error) {
-	w.d.Note("%s", bytes.TrimRight(p, "\n"))
+	w.d.Info(string(p))
 	return len(p), nil
 }
