@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -109,11 +110,11 @@ func (d *Display) Step(name string, estimate time.Duration) Step {
 	return d.begin(nil, name, estimate)
 }
 
-// Info prints a line that stays, unless the display is quiet.
-func (d *Display) Info(text string) {
+// Note prints a line that stays, unless the display is quiet.
+func (d *Display) Note(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.line(text)
+	d.line(fmt.Sprintf(format, args...))
 }
 
 // line prints whole lines above the live part. d.mu is held.

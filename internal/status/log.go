@@ -26,6 +26,6 @@ func dropTime(groups []string, a slog.Attr) slog.Attr {
 type lineWriter struct{ d *Display }
 
 func (w lineWriter) Write(p []byte) (int, error) {
-	w.d.Info(string(p))
+	w.d.Note("%s", p)
 	return len(p), nil
 }

@@ -15,8 +15,8 @@ type Reporter interface {
 	Start(name string, estimate time.Duration) (done func(error))
 	// Step is Start for a step that has progress or steps of its own.
 	Step(name string, estimate time.Duration) Step
-	// Info prints a line that stays.
-	Info(text string)
+	// Note prints a line that stays.
+	Note(format string, args ...any)
 }
 
 // Step is a step under way. Steps started on it are shown as parts of it.
@@ -38,7 +38,7 @@ type discard struct{}
 
 func (discard) Start(string, time.Duration) func(error) { return func(error) {} }
 func (discard) Step(string, time.Duration) Step         { return discard{} }
-func (discard) Info(string)                             {}
+func (discard) Note(string, ...any)                     {}
 func (discard) Progress(int64, int64)                   {}
 func (discard) Detail(string)                           {}
 func (discard) End(error)                               {}

@@ -79,12 +79,12 @@ func TestPlain(t *testing.T) {
 			time.Sleep(16 * time.Second)
 			s.End(nil)
 		}, "· load: 15s, 100%\n✓ load (16s)\n"},
-		"a line": {func(d *status.Display) { d.Info("raised it\n") }, "raised it\n"},
+		"a line": {func(d *status.Display) { d.Note("raised it\n") }, "raised it\n"},
 		"closed": {func(d *status.Display) {
 			done := d.Start("x", 0)
 			d.Close()
 			done(nil)
-			d.Info("y")
+			d.Note("y")
 		}, ""},
 	}
 	for name, test := range tests {
@@ -218,7 +218,7 @@ func TestManyGoroutines(t *testing.T) {
 					s.Progress(int64(i), 20)
 					s.Detail("busy")
 					s.Start("inner", 0)(nil)
-					d.Info("note")
+					d.Note("note")
 					s.End(nil)
 				})
 			}
@@ -237,7 +237,7 @@ func TestDiscard(t *testing.T) {
 	step := s.Step("x", 0)
 	step.Progress(1, 2)
 	step.Detail("y")
-	step.Info("z")
+	step.Note("z")
 	step.Start("part", 0)(nil)
 	step.End(nil)
 }

@@ -98,7 +98,7 @@ func (s *step) Start(name string, estimate time.Duration) func(error) {
 
 func (s *step) Step(name string, estimate time.Duration) Step { return s.d.begin(s, name, estimate) }
 
-func (s *step) Info(text string) { s.d.Info(text) }
+func (s *step) Note(format string, args ...any) { s.d.Note(format, args...) }
 
 func (s *step) Progress(done, total int64) {
 	s.d.mu.Lock()
