@@ -1,0 +1,31 @@
+package kubeconfig
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+)
+
+// Paths are the files that kubectl would read, in its order: those of
+// $KUBECONFIG, a list, or else ~/.kube/config. Entries go into the first.
+func Paths(getenv func(string) string) ([]string, error) {
+	list := filepath.SplitList(getenv("KUBECONFIG"))
+	list = slices.DeleteFunc(list, func(p string) bool { return p == "" })
+	if len(list) > 0 {
+		return list, nil
+	}
+	home := getenv("HOME")
+	if home == "" {
+		return nil, errors.New("neither KUBECONFIG nor HOME is set: name a file with --kubeconfig")
+	}
+	return []string{filepath.Join(home, ".kube", "config")}, nil
+}
+
+// Path is the first of Paths.
+func Path(getenv func(string) string) (string, error) {
+	list, err := Paths(getenv)
+	if err != nil {
+		return "", err
+	}
+	return list[0], nil
+}

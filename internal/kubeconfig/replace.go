@@ -1,0 +1,90 @@
+package kubeconfig
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// content is a file's data and what else must survive its replacement.
+type content struct {
+	data []byte
+	mode fs.FileMode
+	// uid and gid are the owner's, if there is a file.
+	uid, gid int
+	exists   bool
+}
+
+// read reads the file at path; one that does not exist is empty, for its owner
+// alone.
+func read(path string) (content, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return content{mode: 0o600}, nil
+	}
+	if err != nil {
+		return content{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return content{}, errors.New("not a regular file")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return content{}, err
+	}
+	c := content{data: data, mode: info.Mode().Perm(), exists: true}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		c.uid, c.gid = int(st.Uid), int(st.Gid)
+	}
+	return c, nil
+}
+
+// replace writes c beside path and renames it over path, so that there is at all
+// times, a power failure included, the old file or the new one.
+func replace(path string, c content) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".kluster-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
+		}
+	}()
+	if err := fill(tmp, c); err != nil {
+		return fmt.Errorf("writing the new file: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	// The new file is in place: what fails from here on is not worth an error.
+	_ = tmp.Close()
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+	return nil
+}
+
+func fill(f *os.File, c content) error {
+	if _, err := f.Write(c.data); err != nil {
+		return err
+	}
+	// root may edit a user's file (sudo), which must stay the user's.
+	if c.exists && os.Geteuid() == 0 {
+		if err := f.Chown(c.uid, c.gid); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(c.mode); err != nil {
+		return err
+	}
+	return f.Sync()
+}
