@@ -57,6 +57,11 @@ const (
 	// ReadyFile appears on the first control plane when a create has ended
 	// well; its absence marks a cluster that was left half made.
 	ReadyFile = "/etc/kluster/created"
+	// BootedFile appears when systemd and the container runtime of a node are
+	// up. It is a plain file on the node's root file system, so that it can be
+	// looked for without running anything in the node: on cgroup v2 a process
+	// put into it before systemd has moved its own would break the hierarchy.
+	BootedFile = "/etc/kluster/booted"
 	// StoreDir holds the preloaded images, one folder per runtime, in the
 	// image's read-only layers ("/opt/kluster/store/containerd").
 	StoreDir = "/opt/kluster/store"
