@@ -1,0 +1,67 @@
+package docker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
+
+	"github.com/kluster-project/kluster/provider"
+)
+
+// configDir is the folder of the docker command's configuration. It is not
+// config.Dir, which remembers its first answer for the life of the process.
+func configDir() string {
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".docker"
+	}
+	return filepath.Join(home, ".docker")
+}
+
+// loadConfig reads the docker command's configuration; a file that does not
+// exist is an empty one.
+func loadConfig() (*configfile.ConfigFile, error) {
+	file, err := config.Load(configDir())
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading the docker configuration in %s: %w", provider.ErrUnavailable, configDir(), err)
+	}
+	return file, nil
+}
+
+// proxyEnv is the proxy configuration for containers: the docker
+// configuration's where it says something, else this process's environment.
+func proxyEnv(file *configfile.ConfigFile, host string) map[string]string {
+	proxy, ok := file.Proxies[host]
+	if !ok {
+		proxy = file.Proxies["default"]
+	}
+	configured := map[string]string{
+		"HTTP_PROXY":  proxy.HTTPProxy,
+		"HTTPS_PROXY": proxy.HTTPSProxy,
+		"NO_PROXY":    proxy.NoProxy,
+	}
+	env := map[string]string{}
+	for name, value := range configured {
+		if value = firstOf(value, os.Getenv(name), os.Getenv(strings.ToLower(name))); value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// firstOf gives the first string that is not empty.
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

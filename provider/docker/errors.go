@@ -1,0 +1,96 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+
+	"github.com/kluster-project/kluster/provider"
+)
+
+// engineError is an engine's error in its own words, with the provider's error
+// it amounts to (nil if none).
+type engineError struct {
+	kind  error
+	words string
+	err   error
+}
+
+func (e *engineError) Error() string {
+	if e.kind == nil {
+		return e.words
+	}
+	return e.kind.Error() + ": " + e.words
+}
+
+func (e *engineError) Unwrap() []error {
+	if e.kind == nil {
+		return []error{e.err}
+	}
+	return []error{e.kind, e.err}
+}
+
+// phrases tell errors apart that engines report with the same status code.
+// Case counts: an address taken inside a network is "Address already in use".
+var phrases = []struct {
+	words []string // all of them
+	kind  error
+}{
+	{[]string{"Pool overlaps with other one"}, provider.ErrSubnetTaken},
+	{[]string{"networks have overlapping"}, provider.ErrSubnetTaken},
+	{[]string{"is already in use by container"}, provider.ErrNameTaken},
+	{[]string{"network with name", "already exists"}, provider.ErrNameTaken},
+	{[]string{"port is already allocated"}, provider.ErrPortTaken},
+	{[]string{"address already in use"}, provider.ErrPortTaken},
+}
+
+// explain turns an engine's error into the provider's, keeping its words.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case client.IsErrConnectionFailed(err):
+		return unreachable(err)
+	}
+	words := strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+	return &engineError{kind: kindOf(err, words), words: words, err: err}
+}
+
+// kindOf finds the provider's error for an engine's, or nil.
+func kindOf(err error, words string) error {
+	for _, p := range phrases {
+		if containsAll(words, p.words) {
+			return p.kind
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		return provider.ErrNotFound
+	}
+	return nil
+}
+
+func containsAll(s string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// unreachable explains why there was no answer, with what to do.
+func unreachable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	hint := "is it running? (systemctl start docker)"
+	if strings.Contains(err.Error(), "permission denied") {
+		hint = "you may not use it: add yourself to group docker (sudo usermod -aG docker $USER) and log in again"
+	}
+	return &engineError{kind: provider.ErrUnavailable, words: err.Error() + ": " + hint, err: err}
+}

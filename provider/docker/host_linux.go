@@ -1,0 +1,32 @@
+package docker
+
+import "golang.org/x/sys/unix"
+
+// listenerPID is the process that listens on a unix socket, 0 if unknown.
+func listenerPID(path string) int {
+	conn, err := dialSocket(path)
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	pid := 0
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	})
+	return pid
+}
+
+// freeBytes is what an ordinary user may still write at path, 0 if unknown.
+func freeBytes(path string) int64 {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return 0
+	}
+	return int64(fs.Bavail) * fs.Bsize
+}

@@ -1,0 +1,60 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// StartNode implements provider.Provider.
+func (p *Provider) StartNode(ctx context.Context, id string) error {
+	if err := p.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return fmt.Errorf("starting node %q: %w", id, explain(err))
+	}
+	return nil
+}
+
+// StopNode implements provider.Provider. The engine counts grace in seconds, so
+// it is rounded up.
+func (p *Provider) StopNode(ctx context.Context, id string, grace time.Duration) error {
+	seconds := max(0, int(math.Ceil(grace.Seconds())))
+	if err := p.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds}); err != nil {
+		return fmt.Errorf("stopping node %q: %w", id, explain(err))
+	}
+	return nil
+}
+
+// KillNode implements provider.Provider.
+func (p *Provider) KillNode(ctx context.Context, id, signal string) error {
+	if err := p.api.ContainerKill(ctx, id, signal); err != nil {
+		return fmt.Errorf("sending %s to node %q: %w", signal, id, explain(err))
+	}
+	return nil
+}
+
+// Logs implements provider.Provider.
+func (p *Provider) Logs(ctx context.Context, id string, w io.Writer) error {
+	c, err := p.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return fmt.Errorf("reading the log of node %q: %w", id, explain(err))
+	}
+	stream, err := p.api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		return fmt.Errorf("reading the log of node %q: %w", id, explain(err))
+	}
+	defer stream.Close()
+	if c.Config != nil && c.Config.Tty {
+		_, err = io.Copy(w, stream)
+	} else {
+		_, err = stdcopy.StdCopy(w, w, stream)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the log of node %q: %w", id, err)
+	}
+	return nil
+}
