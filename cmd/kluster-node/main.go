@@ -1,0 +1,77 @@
+// Command kluster-node is the program inside a node: the container's first
+// process, which prepares the node for systemd, and the small services and
+// plugins that kluster adds to what a Kubernetes node has anyway. Which of them
+// it is follows from the name it is called by, or else from its first argument.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// command is one of the programs in this one.
+type command struct {
+	name, help string
+	run        func(ctx context.Context, log *slog.Logger, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"init", "prepare the node, then become systemd (or run the load balancer)", runInit},
+		{"cgroups", "make the kubelet's cgroups; to run before the runtime and the kubelet start", runCgroups},
+		{"version", "print the protocol version", runVersion},
+	}
+}
+
+func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: dropTime}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	name, args := filepath.Base(os.Args[0]), os.Args[1:]
+	all := commands()
+	find := func(name string) int {
+		return slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	}
+	i := find(name)
+	if i < 0 && len(args) > 0 {
+		i, args = find(args[0]), args[1:]
+	}
+	if i < 0 {
+		usage(all)
+		os.Exit(2)
+	}
+	if err := all[i].run(ctx, log, args); err != nil {
+		log.Error(err.Error())
+		os.Exit(1)
+	}
+}
+
+func usage(all []command) {
+	fmt.Fprintln(os.Stderr, "usage: kluster-node COMMAND")
+	for _, c := range all {
+		fmt.Fprintf(os.Stderr, "  %-14s%s\n", c.name, c.help)
+	}
+}
+
+// dropTime leaves the time to the journal and to the engine's log.
+func dropTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// fields of a flag-less command line that must be empty.
+func noArguments(args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected arguments: %s", strings.Join(args, " "))
+	}
+	return nil
+}
