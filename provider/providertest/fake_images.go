@@ -1,0 +1,101 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kluster-project/kluster/provider"
+)
+
+// Images implements provider.Provider.
+func (p *Provider) Images(ctx context.Context, sel provider.Selector) ([]provider.Image, error) {
+	if err := p.begin(ctx, "Images", ""); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	byID := map[string]provider.Image{}
+	for _, ref := range slices.Sorted(maps.Keys(p.images)) {
+		img := p.images[ref].Image
+		if matches(img.Labels, sel) {
+			img.Refs = append(byID[img.ID].Refs, ref)
+			byID[img.ID] = img
+		}
+	}
+	return slices.SortedFunc(maps.Values(byID), func(a, b provider.Image) int { return strings.Compare(a.ID, b.ID) }), nil
+}
+
+// Image implements provider.Provider.
+func (p *Provider) Image(ctx context.Context, ref string) (provider.Image, error) {
+	if err := p.begin(ctx, "Image", ref); err != nil {
+		return provider.Image{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held, ok := p.images[ref]
+	if !ok {
+		return provider.Image{}, fmt.Errorf("looking up image %q: %w", ref, provider.ErrNotFound)
+	}
+	return held.Image, nil
+}
+
+// LoadImage implements provider.Provider.
+func (p *Provider) LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) error {
+	if err := p.begin(ctx, "LoadImage", ref); err != nil {
+		return err
+	}
+	held, err := describe(ref, img)
+	if err != nil {
+		return fmt.Errorf("loading image %q: %w", ref, err)
+	}
+	if progress != nil {
+		progress(held.Size, held.Size)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.images[ref] = held
+	return nil
+}
+
+func describe(ref string, img v1.Image) (*fakeImage, error) {
+	name, err := img.ConfigName()
+	if err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	held := &fakeImage{content: img, Image: provider.Image{
+		ID: name.String(), Refs: []string{ref}, Labels: config.Config.Labels, Created: time.Now(),
+	}}
+	for _, layer := range layers {
+		size, err := layer.Size()
+		if err != nil {
+			return nil, err
+		}
+		held.Size += size
+	}
+	return held, nil
+}
+
+// RemoveImage implements provider.Provider.
+func (p *Provider) RemoveImage(ctx context.Context, ref string) error {
+	if err := p.begin(ctx, "RemoveImage", ref); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.images, ref)
+	return nil
+}
