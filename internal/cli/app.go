@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/kluster-project/kluster/internal/status"
+)
+
+// app is one run of the command: what its verbs share.
+type app struct {
+	streams        Streams
+	deps           Deps
+	verbose, quiet bool
+
+	display  *status.Display
+	clusters Clusters
+}
+
+func newApp(streams Streams, deps Deps) *app {
+	if deps.LookupEnv == nil {
+		deps.LookupEnv = os.LookupEnv
+	}
+	return &app{streams: streams, deps: deps}
+}
+
+// begin starts the display, once the flags are known.
+func (a *app) begin() {
+	verbosity := status.Normal
+	switch {
+	case a.quiet:
+		verbosity = status.Quiet
+	case a.verbose:
+		verbosity = status.Verbose
+	}
+	_, noColor := a.deps.LookupEnv("NO_COLOR")
+	a.display = status.New(status.Options{
+		Out: a.streams.Err, Terminal: status.Smart(a.streams.Err, a.deps.LookupEnv),
+		Width: a.width, Color: !noColor, Verbosity: verbosity,
+	})
+	slog.SetDefault(a.display.Logger())
+}
+
+// width of the terminal that stderr is.
+func (a *app) width() int {
+	if f, ok := a.streams.Err.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// close ends the display, so that what is printed next stands alone.
+func (a *app) close() {
+	if a.display != nil {
+		a.display.Close()
+	}
+}
+
+// manager reaches the engine, at the first call.
+func (a *app) manager(ctx context.Context) (Clusters, error) {
+	if a.clusters != nil {
+		return a.clusters, nil
+	}
+	p, err := a.deps.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.clusters, err = a.deps.Clusters(p, a.reporter())
+	return a.clusters, err
+}
+
+// reporter hears of long work; nobody does when shell completion asks.
+func (a *app) reporter() status.Reporter {
+	if a.display == nil {
+		return status.Discard
+	}
+	return a.display
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/status"
+)
+
+// createOptions are the flags of "create".
+type createOptions struct {
+	flags      config.Flags
+	file       string
+	kubeconfig string
+	wait       time.Duration
+	retain     bool
+	output     choice
+}
+
+const createLong = `Creates a cluster and returns when all of its nodes are Ready and a pod can
+resolve names. The node image is built first when there is none. A context named
+kluster-NAME is merged into the kubeconfig.
+
+--nodes 1 gives one control plane; 2 a control plane and a worker; 3 or more
+three control planes that also take pods, the rest workers. --control-planes and
+--workers say how many of each instead, and a file (--config) everything else;
+a kind configuration file is accepted as it is.
+
+When a create fails or is interrupted, whatever it made is removed again, unless
+--retain is given.`
+
+const createExample = `  kluster create --nodes 3
+  kluster create --name two --control-planes 1 --workers 2
+  kluster create --config cluster.yaml
+  kluster create --config - < kind.yaml`
+
+func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) error) *cobra.Command {
+	opts, run := &createOptions{}, runCreate
+	if len(runs) > 0 {
+		run = runs[0]
+	}
+	var nodes, controlPlanes, workers int
+	cmd := &cobra.Command{
+		Use:     "create",
+		Short:   "Create a cluster",
+		Long:    createLong,
+		Example: createExample,
+		Args:    clusterWord(noArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.flags.Nodes = given(cmd, "nodes", &nodes)
+			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
+			opts.flags.Workers = given(cmd, "workers", &workers)
+			return run(cmd.Context(), a, opts)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.flags.Name, "name", "", "name of the cluster (default: the file's, else kluster)")
+	f.IntVar(&nodes, "nodes", 0, "number of nodes")
+	f.IntVar(&controlPlanes, "control-planes", 0, "number of control planes: 1, 3, 5 or 7")
+	f.IntVar(&workers, "workers", 0, "number of workers")
+	f.StringVarP(&opts.file, "config", "f", "", "configuration `FILE`, - for standard input")
+	f.StringVar(&opts.flags.Image, "image", "", "node image (default: the one of the Kubernetes version)")
+	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
+	f.StringVar(&opts.kubeconfig, "kubeconfig", "", "`FILE` to merge the context into (default: $KUBECONFIG or ~/.kube/config)")
+	f.DurationVar(&opts.wait, "wait", 5*time.Minute, "how long to wait for the nodes")
+	f.BoolVar(&opts.retain, "retain", false, "keep what a failed create has made")
+	addChoice(cmd, &opts.output, "output", "o", "how to print", formatName, formatJSON)
+	complete(cmd, "kubernetes-version", a.kubernetesVersions)
+	return cmd
+}
+
+// given is value if the flag was on the command line, else nil.
+func given(cmd *cobra.Command, flag string, value *int) *int {
+	if cmd.Flags().Changed(flag) {
+		return value
+	}
+	return nil
+}
+
+// clusterWord lets "cluster" stand before the arguments: people's fingers know
+// "kind create cluster".
+func clusterWord(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, words []string) error { return args(cmd, dropClusterWord(words)) }
+}
+
+func dropClusterWord(words []string) []string {
+	if len(words) > 0 && words[0] == "cluster" {
+		return words[1:]
+	}
+	return words
+}
+
+func runCreate(ctx context.Context, a *app, opts *createOptions) error {
+	if opts.wait <= 0 {
+		return badInput("--wait %v: must be more than 0", opts.wait)
+	}
+	cfg, err := a.loadConfig(opts)
+	if err != nil {
+		return err
+	}
+	clusters, err := a.manager(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.raiseInotify(); err != nil {
+		return err
+	}
+	summary, err := clusters.Create(ctx, cluster.CreateOptions{
+		Config: cfg, Wait: opts.wait, Retain: opts.retain, Kubeconfig: opts.kubeconfig,
+	})
+	if err != nil {
+		return err
+	}
+	return a.printSummary(summary, opts.output.value)
+}
+
+// raiseInotify tells what was raised as any other line of talk.
+func (a *app) raiseInotify() error {
+	if a.deps.RaiseInotify == nil {
+		return nil
+	}
+	var told strings.Builder
+	err := a.deps.RaiseInotify(&told)
+	if told.Len() > 0 {
+		a.reporter().Note("%s", told.String())
+	}
+	return err
+}
+
+func (a *app) printSummary(s *cluster.Summary, format string) error {
+	for _, note := range s.Notes {
+		a.reporter().Note("%s", note)
+	}
+	a.reporter().Note("cluster %q with %d nodes is ready after %s; try: kubectl --context %s get nodes",
+		s.Name, len(s.Nodes), status.Short(s.Took), s.Context)
+	a.close()
+	if format == formatJSON {
+		return printJSON(a.streams.Out, s)
+	}
+	_, err := fmt.Fprintln(a.streams.Out, s.Name)
+	return err
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/netip"
+
+	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/status"
+	nodeimage "github.com/kluster-project/kluster/node-image"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// Clusters is what the verbs need of cluster.Manager.
+type Clusters interface {
+	Create(ctx context.Context, opt cluster.CreateOptions) (*cluster.Summary, error)
+	Delete(ctx context.Context, name, kubeconfig string) (existed bool, err error)
+	DeleteAll(ctx context.Context, kubeconfig string) ([]string, error)
+	List(ctx context.Context) ([]cluster.Info, error)
+	// Only gives name, or that of the only cluster when name is "".
+	Only(ctx context.Context, name string) (string, error)
+	Nodes(ctx context.Context, name string) ([]cluster.NodeInfo, error)
+	// ControlPlane names a running control plane.
+	ControlPlane(ctx context.Context, name string) (string, error)
+	Images(ctx context.Context) ([]cluster.ImageInfo, error)
+	BuildImage(ctx context.Context, spec nodeimage.Spec) (cluster.ImageInfo, error)
+	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
+	LoadArchive(ctx context.Context, name, path string, nodes []string) error
+	Exec(ctx context.Context, name, node string, cmd provider.Command) error
+}
+
+var _ Clusters = (*cluster.Manager)(nil)
+
+// Deps are what the command works on; tests put fakes in.
+type Deps struct {
+	// Connect reaches the engine.
+	Connect func(ctx context.Context) (provider.Provider, error)
+	// Clusters gives the clusters of an engine.
+	Clusters func(p provider.Provider, r status.Reporter) (Clusters, error)
+	// FreeSubnets gives subnets for new clusters beside those taken.
+	FreeSubnets func(taken []netip.Prefix) ([]netip.Prefix, error)
+	// Config says what a cluster can be made of.
+	Config func() (config.Options, error)
+	// RaiseInotify raises the host's inotify limits where they are too low and
+	// tells about it; nil leaves them.
+	RaiseInotify func(w io.Writer) error
+	// LookupEnv is os.LookupEnv when nil.
+	LookupEnv func(name string) (string, bool)
+}

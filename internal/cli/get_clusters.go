@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/status"
+)
+
+func newGetClustersCmd(a *app) *cobra.Command {
+	var output choice
+	cmd := &cobra.Command{
+		Use:     "clusters",
+		Aliases: []string{"cluster"},
+		Short:   "List the clusters of the engine",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runGetClusters(cmd.Context(), a, output.value) },
+	}
+	addOutput(cmd, &output)
+	return cmd
+}
+
+func runGetClusters(ctx context.Context, a *app, format string) error {
+	clusters, err := a.manager(ctx)
+	if err != nil {
+		return err
+	}
+	infos, err := clusters.List(ctx)
+	if err != nil {
+		return err
+	}
+	return show(a.streams.Out, format, listOf(infos), func() table { return clusterTable(infos, time.Now()) })
+}
+
+func clusterTable(infos []cluster.Info, now time.Time) table {
+	t := table{head: []string{"NAME", "STATUS", "VERSION", "RUNTIME", "NODES", "AGE", "SERVER"}}
+	for _, c := range infos {
+		t.rows = append(t.rows, []string{
+			c.Name, c.Status, orDash(c.Kubernetes), orDash(c.Runtime), strconv.Itoa(len(c.Nodes)),
+			status.Short(now.Sub(c.Created)), orDash(c.Server),
+		})
+	}
+	return t
+}
+
+// orDash keeps columns in place where something is not known.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
