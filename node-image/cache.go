@@ -1,0 +1,121 @@
+package nodeimage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// cache keeps the output of each step in a folder named after the step and
+// the digest of its inputs. A folder appears whole or not at all.
+type cache struct{ dir string }
+
+func openCache(dir string) (*cache, error) {
+	if dir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("finding the cache folder: %w", err)
+		}
+		dir = filepath.Join(base, "kluster")
+	}
+	for _, sub := range []string{"steps", "locks", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, fmt.Errorf("making the cache folder: %w", err)
+		}
+	}
+	return &cache{dir: dir}, nil
+}
+
+// stepKey is the digest of a step's inputs.
+func stepKey(inputs any) (string, error) {
+	data, err := json.Marshal(inputs)
+	if err != nil {
+		return "", fmt.Errorf("encoding a step's inputs: %w", err)
+	}
+	return digestOf(data)[len("sha256:"):][:20], nil
+}
+
+func (c *cache) path(name, key string) string {
+	return filepath.Join(c.dir, "steps", name+"-"+key)
+}
+
+// get gives the folder of a step's output, made by fill if it is not there.
+// Two processes that want the same step do not both make it.
+func (c *cache) get(ctx context.Context, name, key string, fill func(dir string) error) (string, error) {
+	out := c.path(name, key)
+	if _, err := os.Stat(out); err == nil {
+		return out, nil
+	}
+	unlock, err := lockFile(ctx, filepath.Join(c.dir, "locks", name+"-"+key))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(out); err == nil {
+		return out, nil
+	}
+	tmp, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), name+"-")
+	if err != nil {
+		return "", diskError(err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := fill(tmp); err != nil {
+		return "", diskError(err)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", err
+	}
+	return out, diskError(os.Rename(tmp, out))
+}
+
+// DiskFullError is a full disk under the cache.
+type DiskFullError struct{ Err error }
+
+func (e *DiskFullError) Error() string {
+	return "disk is full: " + e.Err.Error() + "; a node image needs about 6 GB of free space below the cache folder"
+}
+
+func (e *DiskFullError) Unwrap() error { return e.Err }
+
+// diskError makes errors of a full disk recognisable.
+func diskError(err error) error {
+	var full *DiskFullError
+	if err == nil || errors.As(err, &full) {
+		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || saysDiskFull(err.Error()) {
+		return &DiskFullError{Err: err}
+	}
+	return err
+}
+
+// lockFile takes an exclusive lock, waiting for another holder until ctx ends.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, diskError(err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package nodeimage
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+const moduleProxy = "the Go module proxy"
+
+// goBuildInputs is what the output of a graph's build depends on.
+type goBuildInputs struct {
+	Graph    GraphInput
+	Go, Arch string
+}
+
+// goBuild builds a graph's programs; the folder holds them by name.
+func (b *builder) goBuild(ctx context.Context, g *GraphInput) (string, error) {
+	return b.step(ctx, "build-"+g.Name, goBuildInputs{*g, b.r.Go, b.r.Arch}, func(dir string) error {
+		if g.CGO {
+			return b.sandboxBuild(ctx, g, dir)
+		}
+		work, cleanup, err := g.workDir(b.cache)
+		if err != nil {
+			return err
+		}
+		defer cleanup()
+		args := append([]string{"build", "-o", dir + "/"}, g.buildFlags()...)
+		cmd := exec.CommandContext(ctx, b.r.env.Go, append(args, g.Packages...)...)
+		cmd.Dir = work
+		cmd.Env = goEnv("CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.r.Arch)
+		return runCommand(ctx, cmd, moduleProxy)
+	})
+}
+
+func (g *GraphInput) buildFlags() []string {
+	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + g.LDFlags}
+	if g.dir == "" {
+		flags = append(flags, "-mod=readonly")
+	}
+	if len(g.Tags) > 0 {
+		flags = append(flags, "-tags="+joinComma(g.Tags))
+	}
+	return flags
+}
+
+// workDir is where go is run: the checkout, or a folder with the graph's
+// go.mod and go.sum alone.
+func (g *GraphInput) workDir(c *cache) (string, func(), error) {
+	if g.dir != "" {
+		return g.dir, func() {}, nil
+	}
+	dir, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), "mod-")
+	if err != nil {
+		return "", nil, diskError(err)
+	}
+	cleanup := func() { os.RemoveAll(dir) }
+	if err = os.WriteFile(filepath.Join(dir, "go.mod"), g.mod, 0o644); err == nil {
+		err = os.WriteFile(filepath.Join(dir, "go.sum"), g.sum, 0o644)
+	}
+	if err != nil {
+		cleanup()
+		return "", nil, diskError(err)
+	}
+	return dir, cleanup, nil
+}
+
+// moduleDir is the folder of a module of the graph, downloaded and verified.
+func (b *builder) moduleDir(ctx context.Context, g *GraphInput, module string) (string, error) {
+	if g.dir != "" {
+		return g.dir, nil
+	}
+	work, cleanup, err := g.workDir(b.cache)
+	if err != nil {
+		return "", err
+	}
+	defer cleanup()
+	if err := b.goRun(ctx, work, nil, "mod", "download", module); err != nil {
+		return "", err
+	}
+	var out tail
+	err = b.goRun(ctx, work, &out, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module)
+	return out.String(), err
+}
+
+// goRun runs a go command that may talk to the module proxy.
+func (b *builder) goRun(ctx context.Context, dir string, stdout *tail, args ...string) error {
+	cmd := exec.CommandContext(ctx, b.r.env.Go, args...)
+	cmd.Dir, cmd.Env = dir, goEnv()
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
+	return runCommand(ctx, cmd, moduleProxy)
+}
+
+// goFolders are the toolchain's own folder and its module cache.
+func (b *builder) goFolders(ctx context.Context) (root, modules string, err error) {
+	var r, m tail
+	if err := b.goRun(ctx, os.TempDir(), &r, "env", "GOROOT"); err != nil {
+		return "", "", err
+	}
+	err = b.goRun(ctx, os.TempDir(), &m, "env", "GOMODCACHE")
+	return r.String(), m.String(), err
+}
+
+func defaultJobs() int { return max(2, runtime.NumCPU()) }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+
+	nodeimage "github.com/kluster-project/kluster/node-image"
+)
+
+// job is one module graph in one version.
+type job struct {
+	graph    nodeimage.Graph
+	version  string
+	packages []string
+}
+
+// jobs lists every graph in every version that some Kubernetes version needs.
+func jobs(c *nodeimage.Catalog) []job {
+	var out []job
+	seen := map[string]bool{}
+	for _, k := range c.Kubernetes {
+		for _, g := range c.Graphs {
+			j := job{graph: g, version: c.VersionOf(g.Name, k)}
+			if key := g.Name + j.version; seen[key] {
+				continue
+			} else {
+				seen[key] = true
+			}
+			for _, p := range c.Components {
+				if p.Graph == g.Name && p.Package != "" {
+					j.packages = append(j.packages, p.Package)
+				}
+			}
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// generate writes out/mod and out/sum.
+func (j job) generate(ctx context.Context, out string) error {
+	tmp, err := os.MkdirTemp("", "modgen-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	mod, err := j.module(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "go.mod"), mod, 0o644); err != nil {
+		return err
+	}
+	// -e: tests of dependencies import packages that no module has.
+	if _, err := goRun(ctx, tmp, "mod", "tidy", "-e"); err != nil {
+		return err
+	}
+	if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, j.packages...)...); err != nil {
+		return err
+	}
+	return install(tmp, out)
+}
+
+// module is the go.mod to start from: the modules, and their own replacements
+// as far as these do not name folders.
+func (j job) module(ctx context.Context) ([]byte, error) {
+	f := &modfile.File{}
+	steps := []error{f.AddModuleStmt("kluster.dev/build/" + j.graph.Name)}
+	for _, m := range j.graph.Modules {
+		upstream, err := upstreamMod(ctx, m, j.version)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, f.AddRequire(m, j.version), f.AddGoStmt(newer(f, upstream)))
+		for _, r := range upstream.Replace {
+			if r.New.Version != "" {
+				steps = append(steps, f.AddReplace(r.Old.Path, r.Old.Version, r.New.Path, r.New.Version))
+			}
+		}
+		if j.graph.Staging {
+			steps = append(steps, addStaging(f, upstream, j.version))
+		}
+	}
+	for _, p := range j.packages {
+		steps = append(steps, f.AddTool(p))
+	}
+	for _, err := range steps {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return f.Format()
+}
+
+// newer is the later of the two go versions.
+func newer(f, upstream *modfile.File) string {
+	if f.Go != nil && f.Go.Version > upstream.Go.Version {
+		return f.Go.Version
+	}
+	return upstream.Go.Version
+}
+
+// addStaging replaces the modules that Kubernetes' own go.mod finds in its
+// tree by their published versions: v1.36.3 is v0.36.3 there.
+func addStaging(f, upstream *modfile.File, version string) error {
+	published := "v0." + strings.TrimPrefix(version, "v1.")
+	for _, r := range upstream.Require {
+		if strings.HasPrefix(r.Mod.Path, "k8s.io/") && r.Mod.Version == "v0.0.0" {
+			if err := f.AddReplace(r.Mod.Path, "", r.Mod.Path, published); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func upstreamMod(ctx context.Context, module, version string) (*modfile.File, error) {
+	data, err := goRun(ctx, os.TempDir(), "mod", "download", "-json", module+"@"+version)
+	if err != nil {
+		return nil, err
+	}
+	var got struct{ GoMod string }
+	if err := json.Unmarshal(data, &got); err != nil {
+		return nil, fmt.Errorf("reading what go says of %s: %w", module, err)
+	}
+	text, err := os.ReadFile(got.GoMod)
+	if err != nil {
+		return nil, err
+	}
+	return modfile.Parse(got.GoMod, text, nil)
+}
+
+func goRun(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOTOOLCHAIN=local")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return out, nil
+}
+
+func install(tmp, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{"go.mod": "mod", "go.sum": "sum"} {
+		data, err := os.ReadFile(filepath.Join(tmp, from))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(out, to), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package nodeimage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
+// Spec is the node image that is wanted.
+type Spec struct {
+	Kubernetes string   // "v1.36.3"; "" for the default
+	Runtimes   []string // "containerd"
+	// Source of the programs: SourceModules (also for "") or SourceRelease.
+	Source string
+	// Overrides are locally built programs: component name to file.
+	Overrides map[string]string
+	// Checkout is a folder with Kubernetes' own source to build its programs
+	// from instead of the published modules; "" for none.
+	Checkout   string
+	Arch       string // as Go names it; "" for this machine's
+	NodeBinary string // the kluster-node program to put in; "" leaves it out
+}
+
+// Sources of programs.
+const (
+	SourceModules = "modules"
+	SourceRelease = "release"
+)
+
+// format changes when the same inputs give another image.
+const format = 1
+
+// Recipe is a node image with every input pinned. The exported fields are what
+// its digest is made of.
+type Recipe struct {
+	Format     int
+	Kubernetes string
+	Arch       string
+	Runtimes   []string
+	Go         string // toolchain, "go1.26.8"; "" when nothing is compiled
+	Graphs     []GraphInput
+	Programs   []Program
+	Roots      []Root
+	Images     []ContainerImage
+	RootFS     string // digest of the embedded files
+	Node       string // digest of kluster-node, "" without
+
+	env        Env
+	nodeBinary string
+	digest     string
+}
+
+// GraphInput is what one run of "go build" depends on.
+type GraphInput struct {
+	Name, Version string
+	Modules       []string
+	Mod, Sum      string // digests of go.mod and go.sum
+	CGO           bool
+	Tags          []string
+	LDFlags       string
+	Packages      []string
+	// Checkout is the digest of a source tree built instead of the modules.
+	Checkout string
+
+	mod, sum []byte
+	dir      string // of the checkout
+}
+
+// Kind says where a program comes from.
+type Kind string
+
+// The kinds.
+const (
+	KindModule  Kind = "module"
+	KindC       Kind = "c"
+	KindRelease Kind = "release"
+	KindFile    Kind = "file"
+)
+
+// Program is a component with its source resolved.
+type Program struct {
+	Name, Version string
+	Kind          Kind
+	Source        string // as the manifest says it
+	Graph         string // KindModule, KindC
+	Output        string // KindModule: the file's name in go build's output
+	File          string // KindC: the source file in the module
+	URL, Checksum string // KindRelease
+	Member        string
+	Digest        string // KindFile, and KindRelease where it is pinned
+	Target, Layer string
+
+	path string // KindFile
+}
+
+// Digest is the recipe's own, "sha256:...": equal recipes, equal images.
+func (r *Recipe) Digest() string { return r.digest }
+
+// Ref is the image's name, "kluster/node:v1.36.3-0123456789ab".
+func (r *Recipe) Ref() string {
+	hex := r.digest[len("sha256:"):]
+	return fmt.Sprintf("%s:%s-%s", nodespec.ImageRepository, r.Kubernetes, hex[:12])
+}
+
+func (r *Recipe) seal() error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding the recipe: %w", err)
+	}
+	r.digest = digestOf(data)
+	return nil
+}
+
+func (r *Recipe) program(name string) *Program {
+	for i := range r.Programs {
+		if r.Programs[i].Name == name {
+			return &r.Programs[i]
+		}
+	}
+	return nil
+}
+
+func (r *Recipe) graph(name string) *GraphInput {
+	for i := range r.Graphs {
+		if r.Graphs[i].Name == name {
+			return &r.Graphs[i]
+		}
+	}
+	return nil
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Resolve pins every input of the image that spec asks for, without network.
+// It returns *UnknownVersionError, *SpecError or *ToolchainError.
+func Resolve(ctx context.Context, spec Spec, env Env) (*Recipe, error) {
+	c, err := LoadCatalog()
+	if err != nil {
+		return nil, err
+	}
+	return resolve(ctx, c, spec, env)
+}

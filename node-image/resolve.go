@@ -1,0 +1,260 @@
+package nodeimage
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/kluster-project/kluster/configs"
+)
+
+// SpecError is a wish that cannot be granted as it stands.
+type SpecError struct{ Field, Reason string }
+
+func (e *SpecError) Error() string { return e.Field + ": " + e.Reason }
+
+func resolve(ctx context.Context, c *Catalog, spec Spec, env Env) (*Recipe, error) {
+	k, err := c.Find(spec.Kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(c, &spec); err != nil {
+		return nil, err
+	}
+	r := &Recipe{Format: format, Kubernetes: k.Version, Arch: spec.Arch, Runtimes: spec.Runtimes, env: env.withDefaults()}
+	x := resolver{c: c, k: k, spec: spec, r: r}
+	for _, step := range []func(context.Context) error{x.programs, x.graphs, x.roots, x.images, x.files} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r, r.seal()
+}
+
+func check(c *Catalog, spec *Spec) error {
+	if spec.Arch == "" {
+		spec.Arch = runtime.GOARCH
+	}
+	if spec.Source == "" {
+		spec.Source = SourceModules
+	}
+	if len(spec.Runtimes) == 0 {
+		spec.Runtimes = []string{"containerd"}
+	}
+	if spec.Source != SourceModules && spec.Source != SourceRelease {
+		return &SpecError{"source", fmt.Sprintf("%q is neither %q, %q nor a folder", spec.Source, SourceModules, SourceRelease)}
+	}
+	for _, name := range spec.Runtimes {
+		if name != "containerd" {
+			return &SpecError{"runtime", fmt.Sprintf("%q is not known; known are: containerd", name)}
+		}
+	}
+	for name := range spec.Overrides {
+		if c.component(name) == nil {
+			return &SpecError{"component", fmt.Sprintf("%q is not known; known are: %s", name, strings.Join(c.names(), ", "))}
+		}
+	}
+	return nil
+}
+
+func (c *Catalog) names() []string {
+	var out []string
+	for _, x := range c.Components {
+		out = append(out, x.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// resolver fills a recipe.
+type resolver struct {
+	c    *Catalog
+	k    KubernetesVersion
+	spec Spec
+	r    *Recipe
+}
+
+// expand fills in the placeholders of components.yaml.
+func (x *resolver) expand(s, name, version string) string {
+	number := strings.TrimPrefix(version, "v")
+	parts := append(strings.SplitN(number, ".", 3), "", "")
+	out := strings.NewReplacer("{version}", version, "{number}", number, "{major}", parts[0], "{minor}", parts[1],
+		"{kubernetes}", x.k.Version, "{arch}", x.spec.Arch, "{name}", name).Replace(s)
+	return versionOf.ReplaceAllStringFunc(out, func(m string) string {
+		return strings.TrimPrefix(x.c.VersionOf(m[1:len(m)-1], x.k), "v")
+	})
+}
+
+// versionOf is a placeholder that names a graph or an entry of the table; it
+// stands for its version without the "v".
+var versionOf = regexp.MustCompile(`\{[a-z-]+\}`)
+
+func (x *resolver) programs(ctx context.Context) error {
+	for _, comp := range x.c.Components {
+		p, err := x.program(comp)
+		if err != nil {
+			return err
+		}
+		x.r.Programs = append(x.r.Programs, p)
+	}
+	return nil
+}
+
+func (x *resolver) program(comp Component) (Program, error) {
+	key := comp.Graph
+	if comp.Version != "" {
+		key = comp.Version
+	}
+	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer}
+	graph := x.c.graph(comp.Graph)
+	switch file, local := x.spec.Overrides[comp.Name]; {
+	case local:
+		digest, err := digestFile(file)
+		if err != nil {
+			return p, fmt.Errorf("reading component %s: %w", comp.Name, err)
+		}
+		p.Kind, p.Source, p.Digest, p.path = KindFile, "file", digest, file
+	case x.spec.Source == SourceRelease && comp.Release != "" && !(graph.Staging && x.spec.Checkout != ""):
+		x.release(&p, comp)
+	case comp.C != "":
+		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
+		p.Source = fmt.Sprintf("module %s@%s", graph.Modules[0], x.c.VersionOf(graph.Name, x.k))
+	default:
+		p.Kind, p.Graph, p.Output = KindModule, comp.Graph, execName(comp.Package)
+		p.Source = fmt.Sprintf("module %s@%s", moduleOf(graph, comp.Package), p.Version)
+	}
+	return p, nil
+}
+
+func (x *resolver) release(p *Program, comp Component) {
+	rel := x.c.release(comp.Release)
+	p.Kind, p.URL = KindRelease, x.expand(rel.URL, comp.Name, p.Version)
+	p.Checksum, p.Member = x.expand(rel.Checksum, comp.Name, p.Version), x.expand(rel.Member, comp.Name, p.Version)
+	p.Source = "release " + p.URL
+	for _, key := range []string{p.Version + "/" + x.spec.Arch + "/" + p.Name, p.Version + "/" + x.spec.Arch} {
+		if sum := rel.SHA256[key]; sum != "" && p.Digest == "" {
+			p.Digest = "sha256:" + sum
+		}
+	}
+}
+
+// execName is the name that "go build" gives a package's program.
+func execName(pkg string) string {
+	name := path.Base(pkg)
+	if len(name) > 1 && name[0] == 'v' && strings.Trim(name[1:], "0123456789") == "" {
+		name = path.Base(path.Dir(pkg))
+	}
+	return name
+}
+
+func moduleOf(g *Graph, pkg string) string {
+	best := g.Modules[0]
+	for _, m := range g.Modules {
+		if pkg == m || strings.HasPrefix(pkg, m+"/") {
+			best = m
+		}
+	}
+	return best
+}
+
+// graphs pins the module graphs that some program needs. A graph is built as a
+// whole even when one of its programs is replaced, so that its cached output
+// stays good.
+func (x *resolver) graphs(ctx context.Context) error {
+	needed := map[string]bool{}
+	for _, p := range x.r.Programs {
+		needed[p.Graph] = true
+	}
+	for _, f := range x.c.Images {
+		for _, file := range f.Files {
+			needed[file.Graph] = true
+		}
+	}
+	for _, g := range x.c.Graphs {
+		if !needed[g.Name] {
+			continue
+		}
+		in, err := x.graph(ctx, g)
+		if err != nil {
+			return err
+		}
+		x.r.Graphs = append(x.r.Graphs, in)
+	}
+	if len(x.r.Graphs) == 0 {
+		return nil
+	}
+	version, err := goVersion(ctx, x.r.env.Go)
+	if err != nil {
+		return err
+	}
+	x.r.Go = version
+	return checkToolchain(version, x.r.Graphs)
+}
+
+func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
+	version := x.c.VersionOf(g.Name, x.k)
+	in := GraphInput{Name: g.Name, Version: version, Modules: g.Modules, CGO: g.CGO, Tags: g.Tags, LDFlags: x.ldflags(g, version)}
+	for _, comp := range x.c.Components {
+		if comp.Graph == g.Name && comp.Package != "" && !(x.spec.Source == SourceRelease && comp.Release != "") {
+			in.Packages = append(in.Packages, comp.Package)
+		}
+	}
+	dir := fmt.Sprintf("modules/%s-%s/", g.Name, version)
+	var err error
+	if in.mod, err = fs.ReadFile(configs.Modules, dir+"mod"); err == nil {
+		in.sum, err = fs.ReadFile(configs.Modules, dir+"sum")
+	}
+	if err != nil {
+		return in, fmt.Errorf("module graph %s %s: %w", g.Name, version, err)
+	}
+	in.Mod, in.Sum = digestOf(in.mod), digestOf(in.sum)
+	if g.Staging && x.spec.Checkout != "" {
+		in.dir = x.spec.Checkout
+		in.Checkout, err = checkoutDigest(ctx, in.dir)
+	}
+	return in, err
+}
+
+func (x *resolver) ldflags(g Graph, version string) string {
+	flags := []string{"-s", "-w"}
+	if g.Static {
+		flags = append(flags, "-extldflags=-static")
+	}
+	fixed := len(flags)
+	for name, value := range g.Stamp {
+		flags = append(flags, "-X="+name+"="+x.expand(value, "", version))
+	}
+	sort.Strings(flags[fixed:])
+	return strings.Join(flags, " ")
+}
+
+func (x *resolver) roots(context.Context) error {
+	x.r.Roots = x.c.Roots
+	return nil
+}
+
+func (x *resolver) images(context.Context) error {
+	for _, img := range x.c.Images {
+		img.Ref = x.expand(img.Ref, "", x.k.Version)
+		x.r.Images = append(x.r.Images, img)
+	}
+	return nil
+}
+
+func (x *resolver) files(context.Context) error {
+	var err error
+	if x.r.RootFS, err = rootfsDigest(); err != nil || x.spec.NodeBinary == "" {
+		return err
+	}
+	x.r.nodeBinary = x.spec.NodeBinary
+	if x.r.Node, err = digestFile(x.spec.NodeBinary); err != nil {
+		return fmt.Errorf("reading the node program: %w", err)
+	}
+	return nil
+}
