@@ -15,7 +15,8 @@ import (
 type Cluster struct {
 	Name string
 	// KubernetesVersion is "v1.36.3"; Image, when set, overrides the image
-	// that belongs to it.
+	// that belongs to it. The version is "" when only an image was given, whose
+	// label says it; when both are set, they must agree.
 	KubernetesVersion string
 	Image             string
 	Runtime           string
@@ -87,18 +88,25 @@ type Patches struct {
 	// InitConfiguration, ClusterConfiguration, JoinConfiguration,
 	// KubeletConfiguration, KubeProxyConfiguration) merged as RFC 7386 over
 	// the generated ones, in kubeadm v1beta4 form (v1beta3's extraArgs maps
-	// are turned into lists beforehand).
+	// are turned into lists beforehand). Unlike other lists, extraArgs and
+	// kubeletExtraArgs are merged by name, where a null value removes the
+	// argument, and certSANs are united. JoinConfiguration is for every node
+	// but the first control plane.
 	Kubeadm []string
-	// KubeadmJSON6902 are RFC 6902 patches with their targets.
+	// KubeadmJSON6902 are RFC 6902 patches with their targets, applied after
+	// Kubeadm; those of a node after the cluster's.
 	KubeadmJSON6902 []JSON6902
-	// Containerd are TOML documents merged over containerd's configuration;
-	// ContainerdJSON6902 are RFC 6902 patches (as JSON or YAML) of it.
+	// Containerd are TOML documents merged over containerd's configuration,
+	// whose form is version 3; ContainerdJSON6902 are RFC 6902 patches (JSON)
+	// of it, applied afterwards.
 	Containerd         []string
 	ContainerdJSON6902 []string
 }
 
-// JSON6902 is an RFC 6902 patch of the generated object of that kind.
+// JSON6902 is an RFC 6902 patch of the generated object of that kind. One for
+// kubeadm's v1beta3 sees extraArgs and kubeletExtraArgs as maps of strings, one
+// for v1beta4 as lists of name and value.
 type JSON6902 struct {
 	Group, Version, Kind string
-	Patch                string
+	Patch                string // JSON
 }

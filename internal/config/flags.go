@@ -1,0 +1,63 @@
+package config
+
+import "slices"
+
+// Flags are what the command line asks for; what is set wins over a file.
+type Flags struct {
+	// Name, Image, KubernetesVersion and Runtime are unset when "".
+	Name, Image, KubernetesVersion, Runtime string
+	// Nodes (--nodes) is a shorthand for a number of nodes, ControlPlanes and
+	// Workers say how many of each; nil when not given.
+	Nodes, ControlPlanes, Workers *int
+}
+
+// Options are what resolving needs to know of the world.
+type Options struct {
+	// KubernetesVersions that a node image can be built for, as "v1.36.3"; the
+	// first is the default.
+	KubernetesVersions []string
+	// Runtimes that a node can have; the first is the default.
+	Runtimes []string
+	// KernelHasIPVS allows kubeProxyMode ipvs in a kind file.
+	KernelHasIPVS bool
+	// PathExists checks a mount's host path; nil checks nothing. A kind file's
+	// host paths are not checked: the engine makes missing ones, as under kind.
+	PathExists func(path string) bool
+	// WorkDir is where relative host paths in a kind file start; "" for the
+	// process's own.
+	WorkDir string
+}
+
+// FromFlags resolves a cluster without a file. The error is an *Invalid.
+func FromFlags(f Flags, o Options) (*Cluster, error) {
+	p := &problems{}
+	w := wish{from: flagSources()}
+	w.applyFlags(f, p)
+	return resolve(w, o, p)
+}
+
+// applyFlags puts what the flags say over what the file says. --image stands
+// for every node's, and --kubernetes-version for the versions that kind's
+// images name.
+func (w *wish) applyFlags(f Flags, p *problems) {
+	flags := flagSources()
+	override := func(value *string, from *string, flag, source string) {
+		if flag != "" {
+			*value, *from = flag, source
+		}
+	}
+	override(&w.Name, &w.from.name, f.Name, flags.name)
+	override(&w.Runtime, &w.from.runtime, f.Runtime, flags.runtime)
+	override(&w.KubernetesVersion, &w.from.version, f.KubernetesVersion, flags.version)
+	override(&w.Image, &w.from.image, f.Image, flags.image)
+	w.Nodes = slices.Clone(w.Nodes)
+	for i := range w.Nodes {
+		if f.Image != "" || f.KubernetesVersion != "" && isKindImage(w.Nodes[i].Image) {
+			w.Nodes[i].Image = ""
+		}
+	}
+	if f.KubernetesVersion != "" && isKindImage(w.Image) && f.Image == "" {
+		w.Image = ""
+	}
+	w.nodesFromFlags(f, p)
+}
