@@ -8,65 +8,69 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// Merge puts e into the file at path, which is made if need be, and makes e's
-// context the current one. The file's mode is 0600 or stricter afterwards. It
-// returns what the user should know of, as lines, even with an error.
-func Merge(ctx context.Context, path string, e Entry) (notes []string, err error) {
-	notes, err = change(ctx, path, func(old []byte) ([]byte, error) { return withEntry(old, e) })
+// Merge puts the current context of conf, with its cluster and user, into the file
+// at path, which is made if need be, and makes it the current one there. The
+// file's mode is 0600 or stricter afterwards. The warning, if not empty, is for
+// the user, and may come with an error.
+func Merge(ctx context.Context, path string, conf []byte) (warning string, err error) {
+	e, err := Parse(conf)
 	if err != nil {
-		return notes, fmt.Errorf("adding context %s to kubeconfig %s: %w", e.Name, path, err)
+		return "", err
 	}
-	return notes, nil
+	warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withEntry(old, e) })
+	if err != nil {
+		return warning, fmt.Errorf("adding context %s to kubeconfig %s: %w", e.Name, path, err)
+	}
+	return warning, nil
 }
 
 // Remove takes the cluster, user and context called name out of the file at path,
 // and the current context if that was it. A file that does not exist, or does not
-// mention name, is not touched.
-func Remove(ctx context.Context, path, name string) (notes []string, err error) {
+// mention name, is not touched. The warning is as Merge's.
+func Remove(ctx context.Context, path, name string) (warning string, err error) {
 	old, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Contains(old, []byte(name)) {
+		return "", nil
 	}
-	if err == nil && !bytes.Contains(old, []byte(name)) {
-		return nil, nil
-	}
-	notes, err = change(ctx, path, func(old []byte) ([]byte, error) { return withoutEntry(old, name) })
+	warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withoutEntry(old, name) })
 	if err != nil {
-		return notes, fmt.Errorf("removing context %s from kubeconfig %s: %w", name, path, err)
+		return warning, fmt.Errorf("removing context %s from kubeconfig %s: %w", name, path, err)
 	}
-	return notes, nil
+	return warning, nil
 }
 
 // change replaces the file that path is, or links to, with what f makes of it.
-func change(ctx context.Context, path string, f func(old []byte) ([]byte, error)) ([]string, error) {
+func change(ctx context.Context, path string, f func(old []byte) ([]byte, error)) (warning string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return "", err
 	}
 	target, err := follow(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	unlock, notes, err := lockAll(ctx, path, target)
+	warning = strings.Join(notes, "; ")
 	if err != nil {
-		return notes, err
+		return warning, err
 	}
 	defer unlock()
 
 	old, err := read(target)
 	if err != nil {
-		return notes, err
+		return warning, err
 	}
 	data, err := f(old.data)
 	if err != nil {
-		return notes, err
+		return warning, err
 	}
 	if bytes.Equal(data, old.data) && old.mode == old.mode&0o600 {
-		return notes, nil
+		return warning, nil
 	}
 	old.data, old.mode = data, old.mode&0o600
-	return notes, replace(target, old)
+	return warning, replace(target, old)
 }
 
 // follow resolves path if it is a symbolic link, dangling ones too.

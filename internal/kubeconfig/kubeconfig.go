@@ -57,3 +57,14 @@ func Parse(data []byte) (Entry, error) {
 		ClientCertificate: user.ClientCertificateData, ClientKey: user.ClientKeyData,
 	}, nil
 }
+
+// Rewrite gives the current context of conf, such as kubeadm's admin.conf, as a
+// kubeconfig of its own, with another name and server.
+func Rewrite(conf []byte, name, server string) ([]byte, error) {
+	e, err := Parse(conf)
+	if err != nil {
+		return nil, err
+	}
+	e.Name, e.Server = name, server
+	return Render(e)
+}

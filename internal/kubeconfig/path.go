@@ -21,8 +21,12 @@ func Paths(getenv func(string) string) ([]string, error) {
 	return []string{filepath.Join(home, ".kube", "config")}, nil
 }
 
-// Path is the first of Paths.
-func Path(getenv func(string) string) (string, error) {
+// Path is the file that entries go into: explicit, if it is not empty, or else the
+// first of Paths.
+func Path(explicit string, getenv func(string) string) (string, error) {
+	if explicit != "" {
+		return explicit, nil
+	}
 	list, err := Paths(getenv)
 	if err != nil {
 		return "", err

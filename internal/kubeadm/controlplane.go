@@ -1,0 +1,101 @@
+package kubeadm
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
+// etcdPeerPort is where etcd's members talk to each other.
+const etcdPeerPort = 2380
+
+// Phases of "kubeadm init" that are skipped, and why.
+var (
+	skipAlways = []string{
+		"preflight",         // the host was checked; images are in the node
+		"kubelet-finalize",  // the kubelet has its rotatable certificate already
+		"upload-certs",      // every control plane has its files already
+		"show-join-command", // nobody reads it
+	}
+	// skipOthers are done once per cluster, on the first control plane.
+	skipOthers = []string{"upload-config", "bootstrap-token", "addon"}
+)
+
+// controlPlane renders kubeadm's configuration and command lines.
+func (r *renderer) controlPlane(reg object, first bool) ([]nodespec.File, [][]string, error) {
+	conf, skip := initFrom(reg, first), slices.Clone(skipAlways)
+	if !first {
+		skip = append(skip, skipOthers...)
+	}
+	// The command line's list replaces the configuration's.
+	if user, ok := conf["skipPhases"].([]any); ok {
+		for _, p := range user {
+			skip = append(skip, fmt.Sprint(p))
+		}
+		delete(conf, "skipPhases")
+	}
+	var files []nodespec.File
+	var commands [][]string
+	if len(r.controls) > 1 && child(r.cluster, "etcd")["external"] == nil {
+		skip = append(skip, "etcd")
+		f, err := r.configFile(EtcdConfigFile, conf, r.withEtcdMembers())
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, f)
+		commands = append(commands, []string{"kubeadm", "init", "phase", "etcd", "local", "--config", EtcdConfigFile})
+	}
+	f, err := r.configFile(ConfigFile, conf, r.cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.Sort(skip)
+	return append(files, f), append(commands, []string{
+		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print",
+		"--skip-phases=" + strings.Join(slices.Compact(skip), ","),
+	}), nil
+}
+
+// initFrom gives the InitConfiguration that does to a control plane what reg
+// would: its own, or what a JoinConfiguration says.
+func initFrom(reg object, first bool) object {
+	if first {
+		return clone(reg)
+	}
+	conf := object{"localAPIEndpoint": child(child(reg, "controlPlane"), "localAPIEndpoint")}
+	for _, key := range []string{"nodeRegistration", "patches", "timeouts", "skipPhases"} {
+		if v, ok := reg[key]; ok {
+			conf[key] = v
+		}
+	}
+	return clone(conf)
+}
+
+// withEtcdMembers is ClusterConfiguration with every member of etcd in its flags.
+func (r *renderer) withEtcdMembers() object {
+	var members []string
+	for _, n := range r.controls {
+		peer := netip.AddrPortFrom(r.in.Addrs[n.Name][0], etcdPeerPort)
+		members = append(members, fmt.Sprintf("%s=https://%s", n.Name, peer))
+	}
+	doc := clone(r.cluster)
+	local := ensure(ensure(doc, "etcd"), "local")
+	setArg(local, "extraArgs", "initial-cluster", strings.Join(members, ","))
+	setArg(local, "extraArgs", "initial-cluster-token", r.in.EtcdToken)
+	return doc
+}
+
+func (r *renderer) configFile(path string, conf, cluster object) (nodespec.File, error) {
+	docs := []object{headed(initKind, conf), headed(clusterKind, cluster), headed(kubeletKind, r.kubelet)}
+	if r.proxy != nil {
+		docs = append(docs, headed(proxyKind, r.proxy))
+	}
+	b, err := encode(docs...)
+	if err != nil {
+		return nodespec.File{}, fmt.Errorf("encoding %s: %w", path, err)
+	}
+	return nodespec.File{Path: path, Mode: 0o600, Data: b}, nil
+}
