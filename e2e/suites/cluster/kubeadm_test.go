@@ -1,0 +1,38 @@
+package cluster_test
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
+)
+
+var _ = Describe("kubeadm inside a control plane", harness.Short, func() {
+	It("knows every certificate", func(ctx SpecContext) {
+		out := c.MustExec(ctx, controlPlane(1), "kubeadm", "certs", "check-expiration")
+		Expect(out).NotTo(ContainSubstring("MISSING"))
+	})
+
+	It("renews all certificates", func(ctx SpecContext) {
+		node := controlPlane(2)
+		before := c.MustExec(ctx, node, "cat", "/etc/kubernetes/pki/apiserver.crt")
+		c.MustExec(ctx, node, "kubeadm", "certs", "renew", "all")
+		Expect(c.MustExec(ctx, node, "cat", "/etc/kubernetes/pki/apiserver.crt")).NotTo(Equal(before))
+		c.MustExec(ctx, node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
+	})
+
+	It("makes tokens", func(ctx SpecContext) {
+		out := c.MustExec(ctx, controlPlane(3), "kubeadm", "token", "create", "--print-join-command", "--ttl=10m")
+		Expect(out).To(MatchRegexp(`kubeadm join \S+:16443 --token \S+ --discovery-token-ca-cert-hash sha256:[0-9a-f]{64}`))
+	})
+
+	It("plans an upgrade", func(ctx SpecContext) {
+		version := c.Nodes(ctx)[0].Status.NodeInfo.KubeletVersion
+		Eventually(ctx, func(ctx context.Context) harness.Result {
+			return c.Exec(ctx, controlPlane(1), "kubeadm", "upgrade", "plan", version, "--ignore-preflight-errors=all")
+		}).WithTimeout(3 * time.Minute).Should(And(HaveField("Code", 0), HaveField("Stdout", ContainSubstring(version))))
+	})
+})
