@@ -1,0 +1,167 @@
+package apiproxy
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+)
+
+// health of a server; the order is the order of preference.
+type health int
+
+const (
+	ready health = iota
+	unknown
+	dead
+)
+
+func (h health) String() string { return [...]string{"ready", "unknown", "dead"}[h] }
+
+// server is an API server. Its fields below mu's are guarded by pool.mu.
+type server struct {
+	addr string
+	own  bool
+	// nudge asks for a check now.
+	nudge chan struct{}
+
+	health   health
+	fails    int
+	sessions map[*session]struct{}
+}
+
+// pool knows the servers and who talks to them.
+type pool struct {
+	timing Timing
+	log    *slog.Logger
+	dialer net.Dialer
+
+	servers []*server
+	mu      sync.Mutex
+	closed  bool
+	turn    int // rotates among servers that are equally good
+}
+
+func newPool(config Config) *pool {
+	p := &pool{timing: config.Timing, log: config.Log, dialer: net.Dialer{Timeout: config.Timing.Timeout}}
+	for _, addr := range config.Servers {
+		p.servers = append(p.servers, &server{
+			addr: addr, own: addr == config.Own, health: unknown,
+			nudge: make(chan struct{}, 1), sessions: map[*session]struct{}{},
+		})
+	}
+	return p
+}
+
+// candidates are the servers in the order to try them: the ready ones first,
+// the node's own before others, and others in turn.
+func (p *pool) candidates() []*server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	order := append(slices.Clone(p.servers[p.turn:]), p.servers[:p.turn]...)
+	if slices.ContainsFunc(p.servers, isReady) {
+		p.turn = (p.turn + 1) % len(p.servers)
+	}
+	slices.SortStableFunc(order, func(a, b *server) int {
+		return cmp.Or(cmp.Compare(a.health, b.health), cmp.Compare(rank(a), rank(b)))
+	})
+	return order
+}
+
+func rank(s *server) int {
+	if s.own {
+		return 0
+	}
+	return 1
+}
+
+func isReady(s *server) bool { return s.health == ready }
+
+// serve connects a client to the first server that takes it.
+func (p *pool) serve(ctx context.Context, client net.Conn) {
+	defer client.Close()
+	for _, s := range p.candidates() {
+		upstream, err := p.dialer.DialContext(ctx, "tcp", s.addr)
+		if err != nil {
+			s.check()
+			continue
+		}
+		session := newSession(client, upstream)
+		if !p.join(s, session) {
+			upstream.Close()
+			continue
+		}
+		session.run()
+		p.leave(s, session)
+		return
+	}
+}
+
+// check asks for a check of the server without waiting.
+func (s *server) check() {
+	select {
+	case s.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// join enters a session, unless its server has died while it was being dialled.
+func (p *pool) join(s *server, session *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || s.health == dead && slices.ContainsFunc(p.servers, isReady) {
+		return false
+	}
+	s.sessions[session] = struct{}{}
+	return true
+}
+
+func (p *pool) leave(s *server, session *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(s.sessions, session)
+}
+
+// report takes the result of a check. While a server is ready, nobody stays
+// with a dead one; while none is, sessions are left where they are, since they
+// may yet work and there is nothing better.
+func (p *pool) report(s *server, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := s.health
+	if ok {
+		s.health, s.fails = ready, 0
+	} else if s.fails++; s.fails >= p.timing.Fails {
+		s.health = dead
+	}
+	if s.health == before {
+		return
+	}
+	p.log.Info("API server changed", "server", s.addr, "from", before, "to", s.health)
+	if !slices.ContainsFunc(p.servers, isReady) {
+		return
+	}
+	for _, other := range p.servers {
+		if other.health == dead {
+			other.cut()
+		}
+	}
+}
+
+func (s *server) cut() {
+	for session := range s.sessions {
+		session.close()
+	}
+}
+
+// close ends all sessions and lets no more begin.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, s := range p.servers {
+		s.cut()
+	}
+}

@@ -1,0 +1,142 @@
+// Package apiproxy is the node-local proxy to the cluster's API servers: a TCP
+// proxy on the loopback address that sends every connection to an API server
+// that is ready, the node's own for preference, so that no other machine stands
+// between a node and the API.
+//
+// Readiness is asked over TLS with a time limit: the kernel of a frozen machine
+// still accepts connections, so a connection proves nothing. Sessions with an
+// API server that is found dead are cut at once, since their clients would
+// else wait for a long time.
+package apiproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// Config says what to proxy.
+type Config struct {
+	// Servers are the API servers as "host:port"; Own is the one of them on
+	// this node, or "".
+	Servers []string
+	Own     string
+	// CAFile holds the certificates, in PEM form, that sign the servers'. It
+	// may appear later; until then readiness is unknown and servers are
+	// tried in order.
+	CAFile string
+	Timing Timing
+	Log    *slog.Logger
+}
+
+// Timing of the readiness checks.
+type Timing struct {
+	// Interval is the pause between checks of a ready server, and Retry that
+	// of one that is not, or has just failed.
+	Interval, Retry time.Duration
+	// Timeout is how long a check or a connection may take.
+	Timeout time.Duration
+	// Fails is after how many failures in a row a server counts as dead.
+	Fails int
+}
+
+// DefaultTiming finds a dead server within about three seconds.
+var DefaultTiming = Timing{Interval: time.Second, Retry: 250 * time.Millisecond, Timeout: 1500 * time.Millisecond, Fails: 2}
+
+// Listen binds the proxy's addresses. Those of a family that the node lacks are
+// left out, but one must work.
+func Listen(ctx context.Context, addrs []string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	var problems []error
+	for _, addr := range addrs {
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, "tcp", addr)
+		switch {
+		case err == nil:
+			listeners = append(listeners, l)
+		case errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT):
+			problems = append(problems, err)
+		default:
+			return nil, errors.Join(fmt.Errorf("listening for API clients: %w", err), closeAll(listeners))
+		}
+	}
+	if len(listeners) == 0 {
+		return nil, fmt.Errorf("listening for API clients: %w", errors.Join(problems...))
+	}
+	return listeners, nil
+}
+
+func closeAll(listeners []net.Listener) error {
+	var problems []error
+	for _, l := range listeners {
+		problems = append(problems, l.Close())
+	}
+	return errors.Join(problems...)
+}
+
+// Serve proxies until ctx ends, which is no error. It closes the listeners and
+// every session before it returns.
+func Serve(ctx context.Context, config Config, listeners []net.Listener) error {
+	if len(config.Servers) == 0 {
+		return errors.New("no API servers to proxy to")
+	}
+	pool := newPool(config)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range pool.servers {
+		group.Go(func() error { pool.watch(ctx, s, newChecker(s.addr, config)); return nil })
+	}
+	var sessions sync.WaitGroup
+	for _, l := range listeners {
+		group.Go(func() error { return accept(ctx, l, pool, &sessions) })
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		pool.close()
+		return closeAll(listeners)
+	})
+	err := group.Wait()
+	sessions.Wait()
+	return err
+}
+
+func accept(ctx context.Context, l net.Listener, pool *pool, sessions *sync.WaitGroup) error {
+	for {
+		client, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				client.Close()
+			}
+			return nil
+		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+			pool.log.Warn("out of open files; waiting for sessions to end")
+			if !pause(ctx, pool.timing.Retry, nil) {
+				return nil
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("accepting API clients: %w", err)
+		}
+		sessions.Go(func() { pool.serve(ctx, client) })
+	}
+}
+
+// pause waits for d, or less if nudge speaks; false when ctx ended.
+func pause(ctx context.Context, d time.Duration, nudge <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-nudge:
+	}
+	return true
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	layer = snapshots + "/7"
+	blob  = blobs + "/abc"
+)
+
+// preload makes a store of one layer and one blob.
+func preload(t *testing.T) string {
+	t.Helper()
+	src := t.TempDir()
+	put(t, src, metadata, "meta")
+	put(t, src, snapshotd, "layers")
+	put(t, src, layer+"/fs/bin/sh", "shell")
+	put(t, src, blob, "blob")
+	return src
+}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, dir, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func link(t *testing.T, src, dst string) {
+	t.Helper()
+	if err := Link(src, dst); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLink(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	link(t, src, dst)
+	got := []string{
+		read(t, dst, metadata), read(t, dst, snapshotd), read(t, dst, layer+"/fs/bin/sh"), read(t, dst, blob),
+	}
+	if diff := cmp.Diff([]string{"meta", "layers", "shell", "blob"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range []string{layer, blob} {
+		if info, err := os.Lstat(filepath.Join(dst, name)); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s is copied, not linked (%v)", name, err)
+		}
+	}
+	for _, name := range []string{metadata, snapshotd} {
+		if info, err := os.Lstat(filepath.Join(dst, name)); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("%s is not a copy (%v)", name, err)
+		}
+	}
+}
+
+func TestLinkTwiceKeepsTheNodesOwnState(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	link(t, src, dst)
+	put(t, dst, metadata, "written by containerd")
+	if err := os.RemoveAll(filepath.Join(dst, blob)); err != nil {
+		t.Fatal(err)
+	}
+	link(t, src, dst)
+	if got := read(t, dst, metadata); got != "written by containerd" {
+		t.Errorf("database was overwritten: %q", got)
+	}
+	if _, err := os.Lstat(filepath.Join(dst, blob)); !os.IsNotExist(err) {
+		t.Error("a removed blob came back")
+	}
+}
+
+// A crash may leave links, the first database and half of a copy behind.
+func TestLinkAfterCrash(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	link(t, src, dst)
+	if err := os.Remove(filepath.Join(dst, metadata)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dst, metadata+".new", "much longer than the real one, but half")
+	link(t, src, dst)
+	if got := read(t, dst, metadata); got != "meta" {
+		t.Errorf("database is %q", got)
+	}
+}
+
+func TestRemovingALinkedLayerLeavesTheStore(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	link(t, src, dst)
+	// What containerd does to remove a layer.
+	gone := filepath.Join(dst, snapshots, "rm-7")
+	if err := os.Rename(filepath.Join(dst, layer), gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, src, layer+"/fs/bin/sh"); got != "shell" {
+		t.Errorf("layer in the store is %q", got)
+	}
+}
+
+func TestNoStore(t *testing.T) {
+	dst := t.TempDir()
+	link(t, filepath.Join(dst, "missing"), dst)
+	entries, err := os.ReadDir(dst)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("made %v (%v) from nothing", entries, err)
+	}
+}
