@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// suggestionDistance is how many letters of a verb may be wrong.
+const suggestionDistance = 2
+
 // noArgs refuses arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -21,6 +24,7 @@ func subcommandNeeded(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = suggestionDistance
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return usageError(cmd, "unknown command %q for %q; did you mean %s?", args[0], cmd.CommandPath(), quoteAll(near))
 	}

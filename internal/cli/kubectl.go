@@ -21,10 +21,10 @@ type kubectlOptions struct {
 	args    []string
 }
 
-const kubectlLong = `Runs kubectl against a cluster: the one beside kluster or on the PATH if it is of
-the cluster's minor version, else the cluster's own, in a control plane, where
-files of the host cannot be seen (use -f - and standard input). With --save it
-runs nothing and writes the cluster's own kubectl to a file.`
+const kubectlLong = `Runs kubectl against a cluster: the one beside kluster or on the PATH if it is
+of the cluster's minor version, else the cluster's own, in a control plane,
+where files of the host cannot be seen (use -f - and standard input). With
+--save it runs nothing and writes the cluster's own kubectl to a file.`
 
 func newKubectlCmd(a *app, runs ...func(context.Context, *app, *kubectlOptions) error) *cobra.Command {
 	opts, run := &kubectlOptions{}, runKubectl

@@ -53,7 +53,7 @@ func printJSON(w io.Writer, v any) error {
 func (t table) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range append([][]string{t.head}, t.rows...) {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
+		fmt.Fprintln(tw, strings.TrimRight(strings.Join(row, "\t"), "\t")) // Flush gives the error
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("printing the result: %w", err)

@@ -24,15 +24,18 @@ func newRootCmd(a *app) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          subcommandNeeded,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if a.verbose && a.quiet {
+				return usageError(cmd, "--verbose and --quiet exclude each other")
+			}
 			if !isCompletion(cmd) {
 				a.begin()
 			}
+			return nil
 		},
 	}
 	cmd.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "print details of what is done")
 	cmd.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
-	cmd.MarkFlagsMutuallyExclusive("verbose", "quiet")
 	cmd.SetFlagErrorFunc(flagError)
 	cmd.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	cmd.AddCommand(

@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
+	nodeimage "github.com/kluster-project/kluster/node-image"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// fakeDeps work on clusters that are only a file, named by $FAKE_STATE, so that
+// the commands of one script see each other's. $FAKE_ERROR makes things fail.
+func fakeDeps() Deps {
+	return Deps{
+		Connect: func(context.Context) (provider.Provider, error) {
+			if os.Getenv("FAKE_ERROR") == "unavailable" {
+				return nil, fmt.Errorf("reaching the engine: %w", provider.ErrUnavailable)
+			}
+			return fakeEngine{}, nil
+		},
+		Clusters: func(_ provider.Provider, r status.Reporter) (Clusters, error) { return &fakeClusters{reporter: r}, nil },
+		FreeSubnets: func([]netip.Prefix) ([]netip.Prefix, error) {
+			return []netip.Prefix{netip.MustParsePrefix("172.28.0.0/24")}, nil
+		},
+		Config: func() (config.Options, error) {
+			return config.Options{KubernetesVersions: []string{"v1.36.3", "v1.35.4"}, Runtimes: []string{"containerd"}}, nil
+		},
+		RaiseInotify: func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, "raised a limit")
+			return err
+		},
+	}
+}
+
+// fakeEngine can only be asked about itself.
+type fakeEngine struct{ provider.Provider }
+
+func (fakeEngine) Host(context.Context) (provider.Host, error) {
+	free := int64(100 << 30)
+	if os.Getenv("FAKE_ERROR") == "disk" {
+		free = 1 << 20
+	}
+	return provider.Host{
+		Engine: "Fake Engine 1.0", APIVersion: "1.48", Local: true, Endpoint: "fake:", CPUs: 4, Memory: 16 << 30,
+		CgroupVersion: 2, StorageDriver: "overlay2", DataRoot: "/data", DataFree: free,
+	}, nil
+}
+
+func (fakeEngine) Networks(context.Context, provider.Selector) ([]provider.Network, error) {
+	return nil, nil
+}
+
+// fakeClusters is a Clusters whose state is $FAKE_STATE.
+type fakeClusters struct{ reporter status.Reporter }
+
+func (f *fakeClusters) load() ([]cluster.Info, error) {
+	data, err := os.ReadFile(os.Getenv("FAKE_STATE"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var infos []cluster.Info
+	return infos, json.Unmarshal(data, &infos)
+}
+
+func (f *fakeClusters) save(infos []cluster.Info) error {
+	data, err := json.Marshal(infos)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(os.Getenv("FAKE_STATE"), data, 0o600)
+}
+
+// createErrors are what Create fails with, by $FAKE_ERROR.
+var createErrors = map[string]error{
+	"port":   fmt.Errorf("load balancer: %w", provider.ErrPortTaken),
+	"subnet": fmt.Errorf("network: %w", provider.ErrSubnetTaken),
+	"node": failure.With(errors.New("joining kluster-worker-1: kubelet ended"), failure.Output("no space\n"),
+		failure.Log("/cache/logs"), failure.Hint("make room")),
+}
+
+func (f *fakeClusters) Create(ctx context.Context, opt cluster.CreateOptions) (*cluster.Summary, error) {
+	done := f.reporter.Start("nodes", 0)
+	err := createErrors[os.Getenv("FAKE_ERROR")]
+	if os.Getenv("FAKE_ERROR") == "wait" { // until interrupted
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
+	done(err)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	info := cluster.Info{Name: opt.Config.Name, Kubernetes: "v1.36.3", Runtime: "containerd", Status: "running", Server: "https://127.0.0.1:40000"}
+	for _, role := range []string{"control-plane-1", "worker-1"} {
+		info.Nodes = append(info.Nodes, cluster.NodeInfo{
+			Cluster: info.Name, Name: info.Name + "-" + role, Role: role[:len(role)-2], State: "running",
+			Addresses: []string{"172.28.0.2"}, Image: "kluster/node:v1.36.3",
+		})
+	}
+	return &cluster.Summary{
+		Name: info.Name, Context: cluster.ContextName(info.Name), Nodes: info.Nodes, Took: 11 * time.Second, Seconds: 11,
+		Notes: []string{"a note"},
+	}, f.save(append(infos, info))
+}
+
+func (f *fakeClusters) Delete(_ context.Context, name, _ string) (bool, error) {
+	infos, err := f.load()
+	if err != nil {
+		return false, err
+	}
+	left := slices.DeleteFunc(slices.Clone(infos), func(i cluster.Info) bool { return i.Name == name })
+	return len(left) < len(infos), f.save(left)
+}
+
+func (f *fakeClusters) DeleteAll(context.Context, string) ([]string, error) {
+	names, err := f.names()
+	if err != nil {
+		return nil, err
+	}
+	return names, f.save(nil)
+}
+
+func (f *fakeClusters) List(context.Context) ([]cluster.Info, error) { return f.load() }
+
+func (f *fakeClusters) names() ([]string, error) {
+	infos, err := f.load()
+	var names []string
+	for _, i := range infos {
+		names = append(names, i.Name)
+	}
+	return names, err
+}
+
+func (f *fakeClusters) Only(_ context.Context, name string) (string, error) {
+	names, err := f.names()
+	switch {
+	case err != nil:
+		return "", err
+	case name != "" && !slices.Contains(names, name), len(names) == 0:
+		return "", &cluster.NotFoundError{Kind: "cluster", Name: name, Known: names}
+	case name != "":
+		return name, nil
+	case len(names) > 1:
+		return "", failure.New("several clusters: "+strings.Join(names, ", "), failure.Exit(failure.CodeUsage))
+	}
+	return names[0], nil
+}
+
+func (f *fakeClusters) Nodes(_ context.Context, name string) ([]cluster.NodeInfo, error) {
+	infos, err := f.load()
+	var nodes []cluster.NodeInfo
+	for _, i := range infos {
+		if name == "" || name == i.Name {
+			nodes = append(nodes, i.Nodes...)
+		}
+	}
+	return nodes, err
+}
+
+func (f *fakeClusters) ControlPlane(_ context.Context, name string) (string, error) {
+	return name + "-control-plane-1", nil
+}
+
+func (f *fakeClusters) image(version string) cluster.ImageInfo {
+	return cluster.ImageInfo{
+		Ref: nodespec.ImageRepository + ":" + version, ID: "sha256:0", Size: 1_234_000_000,
+		Manifest: nodespec.Manifest{Kubernetes: version, Runtimes: []string{"containerd"}},
+	}
+}
+
+func (f *fakeClusters) Images(context.Context) ([]cluster.ImageInfo, error) {
+	return []cluster.ImageInfo{f.image("v1.36.3")}, nil
+}
+
+func (f *fakeClusters) BuildImage(_ context.Context, spec nodeimage.Spec) (cluster.ImageInfo, error) {
+	f.reporter.Start("node image", 0)(nil)
+	return f.image(spec.Kubernetes), nil
+}
+
+func (f *fakeClusters) Kubeconfig(_ context.Context, name string, internal bool) ([]byte, error) {
+	return fmt.Appendf(nil, "current-context: %s\ninternal: %v\n", cluster.ContextName(name), internal), nil
+}
+
+func (f *fakeClusters) LoadArchive(_ context.Context, name, path string, nodes []string) error {
+	f.reporter.Start(fmt.Sprintf("loading %s into %s %v", path, name, nodes), 0)(nil)
+	return nil
+}
+
+// Exec echoes what it is told, and its input; "false" fails, and a shell gives
+// a program.
+func (f *fakeClusters) Exec(_ context.Context, name, node string, cmd provider.Command) error {
+	switch cmd.Args[0] {
+	case "false":
+		return &provider.ExecError{Node: node, Args: cmd.Args, Code: 7}
+	case "sh":
+		_, err := io.WriteString(cmd.Stdout, "#!/bin/sh\necho saved\n")
+		return err
+	}
+	if _, err := fmt.Fprintf(cmd.Stdout, "%s %s %q\n", name, node, cmd.Args); err != nil || cmd.Stdin == nil {
+		return err
+	}
+	_, err := io.Copy(cmd.Stdout, cmd.Stdin)
+	return err
+}
