@@ -221,12 +221,13 @@ const (
 // Node is a machine as the engine sees it now.
 type Node struct {
 	ID, Name, Image string
-	Labels          map[string]string
-	State           State
-	ExitCode        int
-	Addrs           []netip.Addr // the fixed ones, also when it is stopped
-	Ports           []Port
-	Created         time.Time
+	// Labels are the node's own and, below them, those of its image.
+	Labels   map[string]string
+	State    State
+	ExitCode int
+	Addrs    []netip.Addr // the fixed ones, also when it is stopped
+	Ports    []Port
+	Created  time.Time
 }
 
 // Command is a command to run in a node.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -28,7 +29,18 @@ type manifestEntry struct {
 }
 
 // newArchive reads what is known of an image without reading its layers.
+//
+// The engine looks at the reference last, when it already holds the image, so a
+// bad one is refused here.
 func newArchive(ref string, img v1.Image) (*archive, error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return nil, err
+	}
+	tag, ok := reference.TagNameOnly(named).(reference.NamedTagged)
+	if !ok {
+		return nil, fmt.Errorf("reference %q has no tag", ref)
+	}
 	config, err := img.RawConfigFile()
 	if err != nil {
 		return nil, err
@@ -45,7 +57,7 @@ func newArchive(ref string, img v1.Image) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{ref: ref, config: config, configName: name.Hex + ".json", layers: layers}
+	a := &archive{ref: reference.FamiliarString(tag), config: config, configName: name.Hex + ".json", layers: layers}
 	for _, id := range file.RootFS.DiffIDs {
 		a.diffIDs = append(a.diffIDs, id.String())
 	}

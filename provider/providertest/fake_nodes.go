@@ -46,7 +46,7 @@ func (p *Provider) CreateNode(ctx context.Context, spec provider.NodeSpec) (prov
 		return provider.Node{}, fmt.Errorf("creating node %q: %w", spec.Name, err)
 	}
 	node := &fakeNode{spec: spec, files: files, Node: provider.Node{
-		ID: p.nextID("node"), Name: spec.Name, Image: spec.Image, Labels: maps.Clone(spec.Labels),
+		ID: p.nextID("node"), Name: spec.Name, Image: spec.Image, Labels: joinLabels(img.Labels, spec.Labels),
 		State: provider.StateCreated, Addrs: slices.Clone(spec.Addrs), Ports: slices.Clone(spec.Ports),
 		Created: time.Now(),
 	}}
@@ -55,6 +55,14 @@ func (p *Provider) CreateNode(ctx context.Context, spec provider.NodeSpec) (prov
 	}
 	p.nodes[spec.Name] = node
 	return node.Node, nil
+}
+
+// joinLabels gives a node its image's labels below its own, as engines do.
+func joinLabels(image, own map[string]string) map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, image)
+	maps.Copy(labels, own)
+	return labels
 }
 
 // find gives a node by ID or name; p.mu is held.

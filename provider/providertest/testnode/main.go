@@ -24,8 +24,10 @@ func run() int {
 	case len(os.Args) > 1 && os.Args[1] == "init":
 		return initNode()
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	dir, _ := os.Getwd()
-	return program.Run(context.Background(), program.Call{
+	return program.Run(ctx, program.Call{
 		Args: os.Args[1:], Env: os.Environ(), Dir: dir,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})

@@ -1,0 +1,143 @@
+package providertest
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kluster-project/kluster/provider"
+	"github.com/kluster-project/kluster/provider/providertest/program"
+)
+
+// testNodeLife takes a node with a fixed address through all of its states.
+func testNodeLife(t *testing.T, s *suite) {
+	spec := s.spec("a")
+	n, netSpec := s.network(t, "net")
+	spec.Network = n.Name
+	spec.Addrs = []netip.Addr{netSpec.Subnets[0].Addr().Next().Next()}
+	spec.Volumes = []string{"/data"}
+	id := s.create(t, spec).ID
+
+	s.wantNode(t, spec, provider.StateCreated)
+	for range 2 { // a second start is no error
+		if err := s.p.StartNode(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.wantNode(t, spec, provider.StateRunning)
+	if got := s.output(t, id, "echo", "hello"); got != "hello\n" {
+		t.Errorf("echo gave %q", got)
+	}
+	if err := s.p.StopNode(t.Context(), id, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNode(t, spec, provider.StateStopped)
+	if err := s.p.StartNode(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNode(t, spec, provider.StateRunning)
+	if err := s.p.KillNode(t.Context(), id, "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNode(t, spec, provider.StateStopped)
+	if got := s.node(t, "a").ExitCode; got != 137 {
+		t.Errorf("exit code after KILL is %d, want 137", got)
+	}
+	var log bytes.Buffer
+	if err := s.p.Logs(t.Context(), id, &log); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(log.String(), program.Greeting); got != 2 {
+		t.Errorf("the log has %d greetings, want 2: %q", got, log.String())
+	}
+}
+
+// wantNode checks what is reported of node "a".
+func (s *suite) wantNode(t *testing.T, spec provider.NodeSpec, state provider.State) {
+	t.Helper()
+	got := s.node(t, "a")
+	img, err := s.p.Image(t.Context(), spec.Image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := joinLabels(img.Labels, spec.Labels)
+	want := provider.Node{Name: spec.Name, Image: spec.Image, Labels: labels, State: state, Addrs: spec.Addrs}
+	ignore := cmpopts.IgnoreFields(provider.Node{}, "ID", "Created", "ExitCode")
+	if diff := cmp.Diff(want, got, ignore, compareAddrs, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("node (-want +got):\n%s", diff)
+	}
+}
+
+// testNodeClashes makes two nodes of one name; the first must not be touched.
+func testNodeClashes(t *testing.T, s *suite) {
+	first := s.start(t, "a")
+	_, err := s.p.CreateNode(t.Context(), s.spec("a"))
+	wantIs(t, err, provider.ErrNameTaken)
+	if got := s.node(t, "a"); got.ID != first.ID || got.State != provider.StateRunning {
+		t.Errorf("the first node is now %+v", got)
+	}
+}
+
+// testNodeMissing asks for an image, a network and a node that do not exist.
+func testNodeMissing(t *testing.T, s *suite) {
+	spec := s.spec("a")
+	spec.Image = s.prefix + "missing:1"
+	_, err := s.p.CreateNode(t.Context(), spec)
+	wantIs(t, err, provider.ErrNotFound)
+
+	spec = s.spec("b")
+	spec.Network = s.prefix + "later"
+	id := s.create(t, spec).ID
+	wantIs(t, s.p.StartNode(t.Context(), id), provider.ErrNotFound)
+	s.network(t, "later")
+	if err := s.p.StartNode(t.Context(), id); err != nil {
+		t.Errorf("the network is there now: %v", err)
+	}
+
+	missing := s.prefix + "missing"
+	for name, call := range map[string]func() error{
+		"StartNode": func() error { return s.p.StartNode(t.Context(), missing) },
+		"StopNode":  func() error { return s.p.StopNode(t.Context(), missing, 0) },
+		"KillNode":  func() error { return s.p.KillNode(t.Context(), missing, "KILL") },
+		"Logs":      func() error { return s.p.Logs(t.Context(), missing, &bytes.Buffer{}) },
+		"CopyTo":    func() error { return s.p.CopyTo(t.Context(), missing, "/", &bytes.Buffer{}) },
+		"CopyFrom":  func() error { _, err := s.p.CopyFrom(t.Context(), missing, "/"); return err },
+		"Exec": func() error {
+			return s.p.Exec(t.Context(), missing, provider.Command{Args: []string{program.Path}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) { wantIs(t, call(), provider.ErrNotFound) })
+	}
+}
+
+// testPorts publishes one host port twice.
+func testPorts(t *testing.T, s *suite) {
+	first, second := s.spec("a"), s.spec("b")
+	port := provider.Port{
+		NodePort: 80, HostPort: freePort(t), HostAddr: netip.MustParseAddr("127.0.0.1"), Protocol: "tcp",
+	}
+	first.Ports, second.Ports = []provider.Port{port}, []provider.Port{port}
+	if err := s.p.StartNode(t.Context(), s.create(t, first).ID); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first.Ports, s.node(t, "a").Ports, compareAddrs); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	wantIs(t, s.p.StartNode(t.Context(), s.create(t, second).ID), provider.ErrPortTaken)
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

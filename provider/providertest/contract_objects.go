@@ -1,0 +1,146 @@
+package providertest
+
+import (
+	"archive/tar"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/kluster-project/kluster/provider"
+)
+
+func testHost(t *testing.T, s *suite) {
+	host, err := s.p.Host(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, missing := range map[string]bool{
+		"Engine":        host.Engine == "",
+		"EngineVersion": host.EngineVersion == "",
+		"APIVersion":    host.APIVersion == "",
+		"Endpoint":      host.Endpoint == "",
+		"Local":         !host.Local,
+		"Kernel":        host.Kernel == "",
+		"Arch":          host.Arch != "amd64" && host.Arch != "arm64",
+		"CPUs":          host.CPUs < 1,
+		"Memory":        host.Memory < 1<<20,
+		"CgroupVersion": host.CgroupVersion != 1 && host.CgroupVersion != 2,
+		"StorageDriver": host.StorageDriver == "",
+		"DataRoot":      host.DataRoot == "",
+	} {
+		if missing {
+			t.Errorf("%s is not right in %+v", name, host)
+		}
+	}
+}
+
+func testImages(t *testing.T, s *suite) {
+	ref := s.prefix + "other:2"
+	layer, err := Layer(File{tar.Header{Name: "data/extra", Mode: 0o600, Typeflag: tar.TypeReg}, []byte(s.prefix)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := mutate.AppendLayers(s.image, layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.p.Image(t.Context(), ref)
+	wantIs(t, err, provider.ErrNotFound)
+
+	var done, total int64
+	if err := s.p.LoadImage(t.Context(), ref, img, func(d, all int64) { done, total = d, all }); err != nil {
+		t.Fatal(err)
+	}
+	if done != total || total == 0 {
+		t.Errorf("progress ended at %d of %d bytes", done, total)
+	}
+	held, err := s.p.Image(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config.Config.Labels, held.Labels, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(held.Refs, ref) {
+		t.Errorf("references are %q, want %q among them", held.Refs, ref)
+	}
+	for name, value := range config.Config.Labels {
+		testImageSelectors(t, s, ref, name, value)
+	}
+	for range 2 { // the second time there is nothing to remove
+		if err := s.p.RemoveImage(t.Context(), ref); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err = s.p.Image(t.Context(), ref)
+	wantIs(t, err, provider.ErrNotFound)
+}
+
+func testImageSelectors(t *testing.T, s *suite, ref, name, value string) {
+	t.Helper()
+	for _, test := range []struct {
+		sel  provider.Selector
+		want bool
+	}{
+		{provider.Selector{name: value}, true},
+		{provider.Selector{name: ""}, true},
+		{provider.Selector{name: value + "x"}, false},
+		{provider.Selector{name: value, name + "x": ""}, false},
+	} {
+		images, err := s.p.Images(t.Context(), test.sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.ContainsFunc(images, func(i provider.Image) bool { return slices.Contains(i.Refs, ref) })
+		if got != test.want {
+			t.Errorf("selector %v finds the image: %t, want %t", test.sel, got, test.want)
+		}
+	}
+}
+
+func testNetworks(t *testing.T, s *suite) {
+	made, spec := s.network(t, "net")
+	want := provider.Network{ID: made.ID, Name: spec.Name, Labels: spec.Labels, Subnets: spec.Subnets}
+	if diff := cmp.Diff(want, made, cmpopts.IgnoreFields(provider.Network{}, "Gateways"), compareAddrs); diff != "" {
+		t.Errorf("network (-want +got):\n%s", diff)
+	}
+	if len(made.Gateways) != 1 || !spec.Dynamic[0].Contains(made.Gateways[0]) {
+		t.Errorf("gateways are %v, want one in %v", made.Gateways, spec.Dynamic)
+	}
+	for _, sel := range []provider.Selector{nil, s.selector(), {contractLabel: ""}} {
+		list, err := s.p.Networks(t.Context(), sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(list, func(n provider.Network) bool { return n.ID == made.ID }) {
+			t.Errorf("selector %v does not find the network", sel)
+		}
+	}
+}
+
+func testNetworkClashes(t *testing.T, s *suite) {
+	_, spec := s.network(t, "net")
+	other := spec
+	other.Name += "-other"
+	_, err := s.p.CreateNetwork(t.Context(), other)
+	wantIs(t, err, provider.ErrSubnetTaken)
+
+	_, second := s.network(t, "second")
+	other = spec
+	other.Name = second.Name
+	_, err = s.p.CreateNetwork(t.Context(), other)
+	if err == nil {
+		t.Fatal("two networks have one name")
+	}
+}
+
+// compareAddrs compares addresses by their values.
+var compareAddrs = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
