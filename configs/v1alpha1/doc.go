@@ -3,6 +3,8 @@
 // made from them and from their comments.
 package v1alpha1
 
+//go:generate go run ./gen ../schema.json
+
 // APIVersion and Kind are what every file of this version says it is.
 const (
 	APIVersion = "kluster.dev/v1alpha1"

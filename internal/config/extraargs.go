@@ -22,6 +22,7 @@ var obsolete = map[string][]string{
 func normalise(doc kubePatch, field string, p *problems) bool {
 	known := patchKinds[doc.kind]
 	set(doc.node, "apiVersion", text(known.newest()))
+	remove(doc.node, "metadata") // older kind matched patches by a name in it
 	if known.group != kubeadmKind.group {
 		return true
 	}
