@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// bootPoll is how often a node is looked at for the file it makes when it has
+// booted, which takes about a second.
+const bootPoll = 50 * time.Millisecond
+
+// bootTimeout bounds a node's boot; systemd and a runtime take about a second,
+// minutes only on a host that is out of something.
+const bootTimeout = 2 * time.Minute
+
+// waitBooted returns when systemd and the runtime of a node are up.
+func (m *Manager) waitBooted(ctx context.Context, n provider.Node) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("systemd or the runtime did not come up in %v", bootTimeout))
+	defer cancel()
+	err := wait.PollUntilContextCancel(ctx, bootPoll, true, func(ctx context.Context) (bool, error) {
+		r, err := m.provider.CopyFrom(ctx, n.ID, nodespec.BootedFile)
+		if err == nil {
+			return true, r.Close()
+		}
+		if !errors.Is(err, provider.ErrNotFound) {
+			return false, err
+		}
+		return false, m.stillRuns(ctx, n)
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return fmt.Errorf("booting %s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// stillRuns fails when a node's first process has ended.
+func (m *Manager) stillRuns(ctx context.Context, n provider.Node) error {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: n.Labels[nodespec.LabelCreation]})
+	if err != nil {
+		return err
+	}
+	for _, now := range nodes {
+		if now.ID == n.ID && now.State != provider.StateRunning {
+			return fmt.Errorf("its first process ended (the node is %s, exit code %d)", now.State, now.ExitCode)
+		}
+	}
+	return nil
+}

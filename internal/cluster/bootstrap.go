@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/kubeadm"
+	"github.com/kluster-project/kluster/internal/kubeconfig"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// startControlPlanes runs kubeadm on all control planes at once. None joins
+// another: each knows all members of etcd, and two of three are a quorum
+// whichever comes first.
+func (c *creation) startControlPlanes(ctx context.Context) error {
+	if err := c.connectAsAdmin(); err != nil {
+		return err
+	}
+	return c.eachNode(ctx, func(ctx context.Context, i int, n config.Node) error {
+		node := c.nodes[n.Name]
+		if err := c.m.waitBooted(ctx, node); err != nil {
+			return err
+		}
+		for _, args := range c.kubeadm[n.Name].Commands {
+			if err := c.m.provider.Exec(ctx, node.ID, provider.Command{Args: args}); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			return nil
+		}
+		// Every control plane may need it while it comes up; a real join leaves none.
+		return c.m.provider.Exec(ctx, node.ID, provider.Command{Args: []string{"rm", "-f", kubeadm.SuperAdminConf}})
+	}, nodespec.RoleControlPlane)
+}
+
+// connectAsAdmin makes the create's own client, with a certificate of its own.
+func (c *creation) connectAsAdmin() error {
+	admin, err := c.ca.Admin()
+	if err != nil {
+		return err
+	}
+	conf, err := kubeconfig.Render(kubeconfig.Entry{
+		Name: ContextName(c.cfg.Name), Server: c.facts.server(), CA: c.ca.CACertificate(),
+		ClientCertificate: admin.Certificate, ClientKey: admin.Key,
+	})
+	if err != nil {
+		return err
+	}
+	return c.connect(conf)
+}
+
+// startWorkers starts the workers' kubelets once the API answers: a kubelet
+// that starts before tries again ever less often.
+func (c *creation) startWorkers(ctx context.Context) error {
+	if err := c.waitAPI(ctx); err != nil {
+		return err
+	}
+	return c.eachNode(ctx, func(ctx context.Context, _ int, n config.Node) error {
+		node := c.nodes[n.Name]
+		if err := c.m.waitBooted(ctx, node); err != nil {
+			return err
+		}
+		return c.m.provider.Exec(ctx, node.ID, provider.Command{Args: []string{"systemctl", "enable", "--now", "kubelet"}})
+	}, nodespec.RoleWorker)
+}
+
+// waitAPI returns when the API is ready behind the load balancer.
+func (c *creation) waitAPI(ctx context.Context) error {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(c.ca.CACertificate())
+	client := &http.Client{
+		Timeout:   3 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
+	defer client.CloseIdleConnections()
+	last := errors.New("not asked yet")
+	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
+		last = readyz(ctx, client, c.facts.server())
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the API (%w): %w", last, err)
+	}
+	return nil
+}
+
+func readyz(ctx context.Context, client *http.Client, server string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("asking for /readyz: %w", err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return fmt.Errorf("reading the answer of /readyz: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("/readyz answers %s", resp.Status)
+	}
+	return nil
+}

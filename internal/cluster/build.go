@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kluster-project/kluster/internal/status"
+	nodeimage "github.com/kluster-project/kluster/node-image"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// ImageOptions are the node image that is wanted.
+type ImageOptions = nodeimage.Spec
+
+// EnsureImage gives the name of the image of spec, which the engine holds when
+// it returns; it is built first when the engine has none.
+func (m *Manager) EnsureImage(ctx context.Context, spec ImageOptions, step status.Step) (string, error) {
+	if spec.NodeBinary == "" {
+		spec.NodeBinary = m.nodeBin
+	}
+	recipe, err := nodeimage.Resolve(ctx, spec, nodeimage.Env{})
+	if err != nil {
+		return "", err
+	}
+	_, err = m.provider.Image(ctx, recipe.Ref())
+	if err == nil || !errors.Is(err, provider.ErrNotFound) {
+		return recipe.Ref(), err
+	}
+	return recipe.Ref(), m.buildAndLoad(ctx, recipe, step)
+}
+
+func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, step status.Step) error {
+	img, _, err := nodeimage.Build(ctx, recipe, nodeimage.Options{
+		CacheDir: m.cacheDir, Sandbox: sandbox{m.provider}, Progress: step,
+	})
+	if err != nil {
+		return err
+	}
+	load := step.Step("loading into the engine", 0)
+	err = m.provider.LoadImage(ctx, recipe.Ref(), img, load.Progress)
+	load.End(err)
+	return err
+}
+
+// BuildImage is EnsureImage for a user who asked for the image itself.
+func (m *Manager) BuildImage(ctx context.Context, spec ImageOptions) (ImageInfo, error) {
+	step := m.reporter.Step("node image", 0)
+	ref, err := m.EnsureImage(ctx, spec, step)
+	step.End(err)
+	if err != nil {
+		return ImageInfo{}, err
+	}
+	img, err := m.provider.Image(ctx, ref)
+	if err != nil {
+		return ImageInfo{}, err
+	}
+	manifest, err := manifestOf(img)
+	if err != nil {
+		return ImageInfo{}, fmt.Errorf("image %s: %w", ref, err)
+	}
+	return ImageInfo{Ref: ref, ID: img.ID, Size: img.Size, Manifest: manifest}, nil
+}

@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/kubeadm"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/pki"
+	"github.com/kluster-project/kluster/internal/status"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// CreateOptions say what to create and how.
+type CreateOptions struct {
+	Config *config.Cluster
+	// Wait bounds the time from the start of the nodes to a ready cluster.
+	Wait time.Duration
+	// Retain keeps what a failed create has made, for a look.
+	Retain bool
+	// Kubeconfig is the file to merge into; "" for the usual rules.
+	Kubeconfig string
+	// OnStep, if not nil, hears each step's name before it runs.
+	OnStep func(name string)
+}
+
+// rollbackTime bounds the clean-up after a failed create; it has a context of
+// its own, since the create's may have ended.
+const rollbackTime = 2 * time.Minute
+
+// creation is a create under way.
+type creation struct {
+	m     *Manager
+	opt   CreateOptions
+	cfg   *config.Cluster
+	id    string // random; on every object, so that a roll-back removes its own only
+	began time.Time
+	made  bool // objects may exist
+	step  status.Step
+
+	host       provider.Host
+	image      map[string]string // node name to image
+	pauseImage string
+	images     images
+	facts      facts
+	labels     map[string]string
+	addrs      map[string][]netip.Addr
+	nodes      map[string]provider.Node // by name, the load balancer included
+	ca         *pki.Authority
+	kubeadm    map[string]kubeadm.Node
+	client     kubernetes.Interface
+	kubeconfig string
+	notes      []string
+}
+
+// Create makes a cluster and returns when it is ready, or removes whatever it
+// has made and says why.
+func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, error) {
+	self, err := thisProcess()
+	if err != nil {
+		return nil, err
+	}
+	id := rand.Text()
+	c := &creation{
+		m: m, opt: opt, cfg: opt.Config, id: id, began: time.Now(),
+		image: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
+		labels: map[string]string{
+			nodespec.LabelCluster:  opt.Config.Name,
+			nodespec.LabelCreation: id,
+			nodespec.LabelCreator:  self.String(),
+		},
+	}
+	if err := runPlan(ctx, createPlan(), c); err != nil {
+		return nil, c.fail(ctx, err)
+	}
+	return c.summary(), nil
+}
+
+// fail gathers evidence, rolls back, and returns err with both noted.
+func (c *creation) fail(ctx context.Context, err error) error {
+	if !c.made {
+		return err
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	if ctx.Err() == nil {
+		err = c.withEvidence(clean, err)
+	}
+	if c.opt.Retain {
+		return fmt.Errorf("%w\n(kept as asked; remove it with: kluster delete %s)", err, c.cfg.Name)
+	}
+	done := c.m.reporter.Start("removing what was made", 0)
+	rerr := c.rollback(clean)
+	done(rerr)
+	return errors.Join(err, rerr)
+}
+
+func (c *creation) rollback(ctx context.Context) error {
+	if err := c.removeKubeconfig(ctx); err != nil {
+		return fmt.Errorf("rolling back: %w", err)
+	}
+	if err := c.m.provider.Remove(ctx, provider.Selector{nodespec.LabelCreation: c.id}); err != nil {
+		return fmt.Errorf("rolling back (kluster delete %s goes on with it): %w", c.cfg.Name, err)
+	}
+	return nil
+}
+
+// eachNode runs f for all nodes of these roles at once.
+func (c *creation) eachNode(ctx context.Context, f func(ctx context.Context, i int, n config.Node) error, roles ...nodespec.Role) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i, n := range c.cfg.Nodes {
+		for _, r := range roles {
+			if n.Role == r {
+				g.Go(func() error { return f(ctx, i, n) })
+			}
+		}
+	}
+	return g.Wait()
+}
+
+// firstControlPlane is the node that does what is done once per cluster.
+func (c *creation) firstControlPlane() provider.Node { return c.nodes[c.cfg.Nodes[0].Name] }
+
+func (c *creation) summary() *Summary {
+	s := &Summary{
+		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.cfg.Runtime,
+		Image: c.image[c.cfg.Nodes[0].Name], Server: c.facts.server(),
+		Context: ContextName(c.cfg.Name), Kubeconfig: c.kubeconfig, Notes: c.notes,
+		Took: time.Since(c.began),
+	}
+	s.Seconds = s.Took.Seconds()
+	for _, n := range c.cfg.Nodes {
+		s.Nodes = append(s.Nodes, nodeInfo(c.nodes[n.Name]))
+	}
+	return s
+}

@@ -1,0 +1,35 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kluster-project/kluster/internal/failure"
+)
+
+// inputError is a user's mistake: exit code 2.
+type inputError struct{ error }
+
+func (e *inputError) Unwrap() error { return e.error }
+func (e *inputError) ExitCode() int { return 2 }
+
+// ambiguousError is a verb on one cluster where there are several.
+type ambiguousError struct{ names []string }
+
+func (e *ambiguousError) Error() string {
+	return fmt.Sprintf("there are %d clusters: %s", len(e.names), strings.Join(e.names, ", "))
+}
+func (e *ambiguousError) ExitCode() int { return 2 }
+
+// Hint says how to choose.
+func (e *ambiguousError) Hint() string { return "choose one with --cluster NAME" }
+
+// What can be wrong with a node image.
+var (
+	errNoImage = failure.New("the engine does not hold it",
+		failure.Hint("kluster build node-image makes one; kluster get images lists what there is"))
+	errNotNodeImage = failure.New("it is not a node image of kluster",
+		failure.Hint("kluster build node-image makes one; kluster get images lists what there is"))
+	errRebuild = failure.New("the image and this command do not fit together",
+		failure.Hint("build it again with this kluster: kluster build node-image"))
+)

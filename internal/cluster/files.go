@@ -1,0 +1,64 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/kubeadm"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/pki"
+)
+
+// makeCertificates makes the cluster's keys, in memory, and renders all that
+// the nodes are told.
+func (c *creation) makeCertificates(context.Context) (err error) {
+	if c.ca, err = pki.New(time.Now()); err != nil {
+		return err
+	}
+	runtime, err := cri.Get(c.cfg.Runtime)
+	if err != nil {
+		return err
+	}
+	c.kubeadm, err = kubeadm.Render(kubeadm.Input{
+		Cluster: c.cfg, Addrs: c.addrs, APIHost: APIHost(c.cfg.Name),
+		SANs:      c.apiNames(),
+		CRISocket: runtime.Socket, CgroupVersion: c.host.CgroupVersion, Rootless: c.host.Rootless,
+		HostCPUs: c.host.CPUs, HostMemory: c.host.Memory,
+		CA: c.ca.CACertificate(), EtcdToken: c.cfg.Name + "-" + rand.Text(),
+	})
+	return err
+}
+
+// apiNames are the further names the API is reached by.
+func (c *creation) apiNames() []string {
+	names := []string{LoadBalancerName(c.cfg.Name)}
+	if a := c.facts.APIAddr; !a.IsUnspecified() {
+		names = append(names, a.String())
+	}
+	return names
+}
+
+// nodeFiles are all files of a node before its first start.
+func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
+	spec, err := c.nodeFile(n)
+	if err != nil {
+		return nil, err
+	}
+	kubelet, err := c.ca.KubeletFiles(n.Name)
+	if err != nil {
+		return nil, err
+	}
+	authority := c.ca.WorkerFiles()
+	if n.Role == nodespec.RoleControlPlane {
+		if authority, err = c.ca.ControlPlaneFiles(); err != nil {
+			return nil, fmt.Errorf("packing the authorities of %s: %w", n.Name, err)
+		}
+	}
+	own := []nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: spec}}
+	return slices.Concat(own, authority, kubelet, c.kubeadm[n.Name].Files), nil
+}

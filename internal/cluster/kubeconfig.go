@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kluster-project/kluster/internal/kubeconfig"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// adminConf is kubeadm's own kubeconfig, on every control plane.
+const adminConf = "/etc/kubernetes/admin.conf"
+
+// Kubeconfig gives a cluster's kubeconfig: for use on the host or, with
+// internal, from containers on the cluster's network.
+func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool) ([]byte, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: cluster})
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) == 0 {
+		return nil, m.noSuchCluster(ctx, cluster)
+	}
+	f, err := factsOf(nodes)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		if n.Labels[nodespec.LabelRole] != string(nodespec.RoleControlPlane) {
+			continue
+		}
+		conf, err := m.readFile(ctx, n.ID, adminConf)
+		if err != nil {
+			return nil, err
+		}
+		server := f.server()
+		if internal {
+			server = fmt.Sprintf("https://%s:%d", LoadBalancerName(cluster), nodespec.APIPort)
+		}
+		return kubeconfig.Rewrite(conf, ContextName(cluster), server)
+	}
+	return nil, fmt.Errorf("cluster %q has no control plane", cluster)
+}
+
+func (m *Manager) readFile(ctx context.Context, id, path string) ([]byte, error) {
+	r, err := m.provider.CopyFrom(ctx, id, path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	t := tar.NewReader(r)
+	if _, err := t.Next(); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	var buf bytes.Buffer
+	if _, err := io.Copy(&buf, t); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return buf.Bytes(), nil
+}
+
+// writeKubeconfig merges the cluster's entry into the user's file.
+func (c *creation) writeKubeconfig(ctx context.Context) error {
+	conf, err := c.m.Kubeconfig(ctx, c.cfg.Name, false)
+	if err != nil {
+		return err
+	}
+	path, err := kubeconfig.Path(c.opt.Kubeconfig, os.Getenv)
+	if err != nil {
+		return err
+	}
+	c.kubeconfig = path
+	warning, err := kubeconfig.Merge(ctx, path, conf)
+	if warning != "" {
+		c.step.Note("%s", warning)
+	}
+	return err
+}
+
+// removeKubeconfig takes back writeKubeconfig.
+func (c *creation) removeKubeconfig(ctx context.Context) error {
+	if c.kubeconfig == "" {
+		return nil
+	}
+	return c.m.removeEntry(ctx, c.kubeconfig, c.cfg.Name)
+}
+
+// connect makes the client that the create uses, through the load balancer as
+// its users will.
+func (c *creation) connect(conf []byte) error {
+	rc, err := clientcmd.RESTConfigFromKubeConfig(conf)
+	if err != nil {
+		return fmt.Errorf("reading the admin's kubeconfig: %w", err)
+	}
+	// A create waits by asking often; the default of 5 a second would show.
+	rc.QPS, rc.Burst = 50, 100
+	c.client, err = kubernetes.NewForConfig(rc)
+	if err != nil {
+		return fmt.Errorf("making a client of the cluster: %w", err)
+	}
+	return nil
+}

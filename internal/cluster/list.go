@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// List describes every cluster of the engine, by name.
+func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	names, err := m.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(names))
+	for _, name := range names {
+		info, err := m.Inspect(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// Inspect describes one cluster.
+func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: name})
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{Name: name, Status: "incomplete"}
+	if len(nodes) == 0 {
+		return info, nil
+	}
+	if f, err := factsOf(nodes); err == nil {
+		info.Kubernetes, info.Runtime, info.Server = f.Kubernetes, f.Runtime, f.server()
+	}
+	info.Created = nodes[0].Created
+	for _, n := range nodes {
+		info.Nodes = append(info.Nodes, nodeInfo(n))
+		if n.Created.Before(info.Created) {
+			info.Created = n.Created
+		}
+	}
+	state, err := m.lifeOf(ctx, nodes)
+	if err != nil {
+		return Info{}, err
+	}
+	info.Status = statusOf(state, nodes)
+	return info, nil
+}
+
+func statusOf(state life, nodes []provider.Node) string {
+	switch state {
+	case lifeBeingMade:
+		return "creating"
+	case lifeDead, lifeNone:
+		return "incomplete"
+	}
+	running := 0
+	for _, n := range nodes {
+		if n.State == provider.StateRunning {
+			running++
+		}
+	}
+	switch running {
+	case len(nodes):
+		return "running"
+	case 0:
+		return "stopped"
+	default:
+		return "degraded"
+	}
+}
+
+// Nodes lists the machines of a cluster, the load balancer included; of every
+// cluster when name is "".
+func (m *Manager) Nodes(ctx context.Context, name string) ([]NodeInfo, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: name})
+	if err != nil {
+		return nil, err
+	}
+	if name != "" && len(nodes) == 0 {
+		return nil, m.noSuchCluster(ctx, name)
+	}
+	infos := make([]NodeInfo, 0, len(nodes))
+	for _, n := range nodes {
+		infos = append(infos, nodeInfo(n))
+	}
+	return infos, nil
+}
+
+func nodeInfo(n provider.Node) NodeInfo {
+	info := NodeInfo{
+		Cluster: n.Labels[nodespec.LabelCluster], Name: n.Name, Role: n.Labels[nodespec.LabelRole],
+		State: string(n.State), Image: n.Image, Addresses: []string{},
+	}
+	for _, a := range n.Addrs {
+		info.Addresses = append(info.Addresses, a.String())
+	}
+	return info
+}
+
+// NotFoundError is a cluster or node that does not exist.
+type NotFoundError struct {
+	Kind, Name string
+	Known      []string // what there is of that kind
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %q", e.Kind, e.Name) }
+
+// Hint lists what there is.
+func (e *NotFoundError) Hint() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("there is no %s; make a cluster with: kluster create", e.Kind)
+	}
+	return fmt.Sprintf("there is: %s", strings.Join(e.Known, ", "))
+}
+
+// ExitCode is that of bad input.
+func (e *NotFoundError) ExitCode() int { return 2 }
+
+func (m *Manager) noSuchCluster(ctx context.Context, name string) error {
+	known, err := m.names(ctx)
+	if err != nil {
+		return err
+	}
+	return &NotFoundError{Kind: "cluster", Name: name, Known: known}
+}

@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// subnetPool is where the nodes' own networks come from: the upper quarter of
+// 172.16.0.0/12, which Docker's own address pools hand out last.
+var subnetPool = netip.MustParsePrefix("172.28.0.0/14")
+
+// candidates yields the /24s of subnetPool that overlap none of taken, in order.
+func candidates(taken []netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		base := subnetPool.Addr().As4()
+		for i := range 1 << (24 - subnetPool.Bits()) {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{base[0], base[1] + byte(i>>8), byte(i), 0}), 24)
+			if !overlapsAny(p, taken) && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+func overlapsAny(p netip.Prefix, others []netip.Prefix) bool {
+	for _, o := range others {
+		if p.Overlaps(o) {
+			return true
+		}
+	}
+	return false
+}
+
+// subnet6 is the /64 of a cluster's network: a unique local prefix (RFC 4193)
+// whose 40 random bits come from the creation's random ID.
+func subnet6(creation string) netip.Prefix {
+	sum := sha256.Sum256([]byte(creation))
+	a := [16]byte{0xfd}
+	copy(a[1:6], sum[:5])
+	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
+}
+
+// dynamicRange is the upper half of a subnet, which the engine hands out; fixed
+// addresses come from the lower half, so that none is taken by a container that
+// happens to start first.
+func dynamicRange(p netip.Prefix) netip.Prefix {
+	bits := p.Bits() + 1
+	a := p.Masked().Addr().AsSlice()
+	a[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	addr, _ := netip.AddrFromSlice(a)
+	return netip.PrefixFrom(addr, bits)
+}
+
+// nodeAddr is the fixed address of the i-th node (from 0). The first host
+// address is the gateway's; nodes begin at .2.
+func nodeAddr(p netip.Prefix, i int) netip.Addr {
+	a := p.Masked().Addr()
+	for range i + 2 {
+		a = a.Next()
+	}
+	return a
+}
+
+// hostPrefixes are the networks this machine has routes to: the ones a new
+// network must not hide. Default routes do not count.
+func hostPrefixes() ([]netip.Prefix, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the host's routes: %w", err)
+	}
+	var out []netip.Prefix
+	for _, r := range routes {
+		if r.Dst == nil {
+			continue
+		}
+		addr, ok := netip.AddrFromSlice(r.Dst.IP)
+		ones, _ := r.Dst.Mask.Size()
+		if ok && ones > 0 {
+			out = append(out, netip.PrefixFrom(addr.Unmap(), ones))
+		}
+	}
+	return out, nil
+}
