@@ -2,8 +2,7 @@ package nodeimage
 
 import (
 	"context"
-	"strings"
-	"time"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -18,115 +17,109 @@ type Options struct {
 	// cache folder.
 	CacheDir string
 	// Sandbox runs what must run in a container.
-	Sandbox Sandbox
-	// Progress, if not nil, is told of every step. Calls may come from several
-	// goroutines, one at a time.
-	Progress func(Event)
+	Sandbox  Sandbox
+	Progress Progress // may be nil
 	// Jobs is how many steps run at once; 0 for what the machine allows.
 	Jobs int
 }
 
 // builder is one run of Build.
 type builder struct {
-	r        *Recipe
-	opts     Options
-	cache    *cache
-	jobs     *semaphore.Weighted
-	progress *progress
-
-	builderImage v1.Image
+	r     *Recipe
+	opts  Options
+	cache *cache
+	jobs  *semaphore.Weighted
+	clock *clock
 }
 
 // Build makes the image of a recipe, from the cache where it can. The image's
 // layers are files of the cache, read when the image is.
 func Build(ctx context.Context, r *Recipe, opts Options) (v1.Image, nodespec.Manifest, error) {
-	c, err := openCache(opts.CacheDir)
+	b, err := newBuilder(r, opts)
 	if err != nil {
 		return nil, nodespec.Manifest{}, err
+	}
+	p, err := b.parts(ctx)
+	if err != nil {
+		return nil, nodespec.Manifest{}, err
+	}
+	return b.assemble(ctx, p)
+}
+
+func newBuilder(r *Recipe, opts Options) (*builder, error) {
+	c, err := openCache(opts.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	estimates, err := r.estimates()
+	if err != nil {
+		return nil, err
 	}
 	if opts.Jobs <= 0 {
 		opts.Jobs = defaultJobs()
 	}
-	b := &builder{r: r, opts: opts, cache: c, jobs: semaphore.NewWeighted(int64(opts.Jobs))}
-	b.progress = newProgress(c, opts.Progress, b.estimates())
-	parts, err := b.parts(ctx)
-	if err != nil {
-		return nil, nodespec.Manifest{}, err
-	}
-	return b.assemble(ctx, parts)
+	return &builder{r: r, opts: opts, cache: c, jobs: semaphore.NewWeighted(int64(opts.Jobs)), clock: newClock(c, opts.Progress, estimates)}, nil
 }
 
 // parts are what the layers are made of.
 type parts struct {
-	outputs map[string]string // graph or program name -> folder of its build
+	outputs map[string]string // graph, or program built by itself -> folder
 	roots   map[string]root
+
+	mu sync.Mutex
 }
 
-// parts builds, at once as far as Jobs allows, everything that depends on
-// nothing else.
+func (p *parts) setOutput(name, dir string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.outputs[name] = dir
+}
+
+func (p *parts) setRoot(name string, r root) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.roots[name] = r
+}
+
+// parts makes, at once as far as Jobs allows, all that layers are made of.
 func (b *builder) parts(ctx context.Context) (*parts, error) {
-	type slot struct {
-		name string
-		make func(context.Context) error
-	}
-	var slots []slot
-	outputs := make([]string, len(b.r.Graphs))
-	roots := make([]root, len(b.r.Roots))
-	for i := range b.r.Graphs {
-		if g := &b.r.Graphs[i]; !g.CGO {
-			slots = append(slots, slot{g.Name, func(ctx context.Context) (err error) {
-				outputs[i], err = b.goBuild(ctx, g)
-				return err
-			}})
-		}
-	}
-	for i, r := range b.r.Roots {
-		slots = append(slots, slot{r.Name, func(ctx context.Context) (err error) {
-			roots[i], err = b.debianRoot(ctx, r)
-			return err
-		}})
-	}
-	g, ctx2 := errgroup.WithContext(ctx)
-	for _, s := range slots {
-		g.Go(func() error { return s.make(ctx2) })
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
 	p := &parts{outputs: map[string]string{}, roots: map[string]root{}}
-	for i, gr := range b.r.Graphs {
-		p.outputs[gr.Name] = outputs[i]
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range b.r.Roots {
+		g.Go(func() error { return b.makeRoot(ctx, p, r) })
 	}
-	for i, r := range b.r.Roots {
-		p.roots[r.Name] = roots[i]
-	}
-	return p, b.inSandbox(ctx, p)
-}
-
-// step gives the output folder of a step from the cache, or makes it when it
-// is its turn.
-func (b *builder) step(ctx context.Context, name string, inputs any, fill func(dir string) error) (string, error) {
-	key, err := stepKey(inputs)
-	if err != nil {
-		return "", err
-	}
-	made := false
-	dir, err := b.cache.get(ctx, name, key, func(dir string) error {
-		made = true
-		if err := b.jobs.Acquire(ctx, 1); err != nil {
-			return err
+	for i := range b.r.Graphs {
+		if graph := &b.r.Graphs[i]; !graph.CGO && len(graph.Packages) > 0 {
+			g.Go(func() error { return b.makeGraph(ctx, p, graph) })
 		}
-		defer b.jobs.Release(1)
-		start := time.Now()
-		b.progress.started(name)
-		err := fill(dir)
-		b.progress.finished(name, time.Since(start), err)
-		return err
-	})
-	if err == nil && !made {
-		b.progress.cached(name)
 	}
-	return dir, wrapStep(name, err)
+	for i := range b.r.Programs {
+		if prog := &b.r.Programs[i]; prog.Kind == KindRelease {
+			g.Go(func() error {
+				dir, err := b.download(ctx, prog)
+				p.setOutput(prog.Name, dir)
+				return err
+			})
+		}
+	}
+	return p, g.Wait()
 }
 
-func joinComma(s []string) string { return strings.Join(s, ",") }
+func (b *builder) makeGraph(ctx context.Context, p *parts, g *GraphInput) error {
+	dir, err := b.goBuild(ctx, g, nil)
+	p.setOutput(g.Name, dir)
+	return err
+}
+
+// makeRoot makes a root; the builder's is put to work at once.
+func (b *builder) makeRoot(ctx context.Context, p *parts, r Root) error {
+	made, err := b.debianRoot(ctx, r)
+	if err != nil {
+		return err
+	}
+	p.setRoot(r.Name, made)
+	if r.Name == builderRoot {
+		return b.inSandbox(ctx, p, made)
+	}
+	return nil
+}

@@ -20,24 +20,27 @@ const builderRoot = "builder"
 
 // inSandbox builds what is written in C, or links with C, in a container made
 // of the node's own distribution.
-func (b *builder) inSandbox(ctx context.Context, p *parts) error {
-	image, err := plainImage(p.roots[builderRoot].layer)
+func (b *builder) inSandbox(ctx context.Context, p *parts, builder root) error {
+	image, err := plainImage(builder.layer)
 	if err != nil {
 		return err
 	}
-	b.builderImage = image
 	for i := range b.r.Graphs {
-		if g := &b.r.Graphs[i]; g.CGO {
-			if p.outputs[g.Name], err = b.goBuild(ctx, g); err != nil {
+		if g := &b.r.Graphs[i]; g.CGO && len(g.Packages) > 0 {
+			dir, err := b.goBuild(ctx, g, image)
+			if err != nil {
 				return err
 			}
+			p.setOutput(g.Name, dir)
 		}
 	}
 	for i := range b.r.Programs {
 		if prog := &b.r.Programs[i]; prog.Kind == KindC {
-			if p.outputs[prog.Name], err = b.cBuild(ctx, prog); err != nil {
+			dir, err := b.cBuild(ctx, prog, image)
+			if err != nil {
 				return err
 			}
+			p.setOutput(prog.Name, dir)
 		}
 	}
 	return nil
@@ -53,7 +56,7 @@ func plainImage(layers ...*fileLayer) (v1.Image, error) {
 
 // sandboxBuild runs go build in the builder. The toolchain and the modules
 // are the host's own; nothing is downloaded in there.
-func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, dir string) error {
+func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, image v1.Image, dir string) error {
 	work, cleanup, err := g.workDir(b.cache)
 	if err != nil {
 		return err
@@ -68,7 +71,7 @@ func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, dir string) e
 	}
 	args := append([]string{"/usr/local/go/bin/go", "build", "-o", "/out/"}, g.buildFlags()...)
 	return b.sandboxRun(ctx, dir, SandboxRun{
-		Name: "build-" + g.Name,
+		Name: "build-" + g.Name, Image: image,
 		Args: append([]string{"sh", "-ec", `mkdir -p /out; cd /src; exec "$@"`, "sh"}, append(args, g.Packages...)...),
 		Env: []string{"CGO_ENABLED=1", "GOOS=linux", "GOARCH=" + b.r.Arch, "GOTOOLCHAIN=local", "GOFLAGS=", "GOPROXY=off", "GOSUMDB=off",
 			"GOMODCACHE=/modules", "GOCACHE=/tmp/go-build", "HOME=/root", "PATH=" + nodePath},
@@ -77,7 +80,7 @@ func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, dir string) e
 }
 
 // cBuild compiles a C program of one file, without libraries.
-func (b *builder) cBuild(ctx context.Context, prog *Program) (string, error) {
+func (b *builder) cBuild(ctx context.Context, prog *Program, image v1.Image) (string, error) {
 	g := b.r.graph(prog.Graph)
 	inputs := struct {
 		Program Program
@@ -93,7 +96,7 @@ func (b *builder) cBuild(ctx context.Context, prog *Program) (string, error) {
 		}
 		source := filepath.Join(module, prog.File)
 		return b.sandboxRun(ctx, dir, SandboxRun{
-			Name: "build-" + prog.Name,
+			Name: "build-" + prog.Name, Image: image,
 			Args: []string{"sh", "-ec", `mkdir -p /out; exec gcc -Os -Wall -Werror -static -s -DVERSION="$1" -o "/out/$2" "/src/$3"`,
 				"sh", "v" + prog.Version + "-kluster", prog.Name, filepath.Base(source)},
 			Env:    []string{"PATH=" + nodePath},
@@ -108,7 +111,7 @@ func (b *builder) sandboxRun(ctx context.Context, dir string, run SandboxRun) er
 		return errors.New("no sandbox to build in")
 	}
 	r, w := io.Pipe()
-	run.Image, run.Outputs = b.builderImage, map[string]io.Writer{"/out": w}
+	run.Outputs = map[string]io.Writer{"/out": w}
 	done := make(chan error, 1)
 	go func() {
 		err := unpackFiles(r, dir)

@@ -87,6 +87,17 @@ func (d dockerCLI) Run(ctx context.Context, run SandboxRun) error {
 	return nil
 }
 
+type printer struct{}
+
+func (printer) Start(name string, est time.Duration) func(error) {
+	fmt.Printf("%s start %s est %v\n", time.Now().Format("15:04:05"), name, est)
+	b := time.Now()
+	return func(err error) {
+		fmt.Printf("%s end %s %v %v\n", time.Now().Format("15:04:05"), name, time.Since(b), err)
+	}
+}
+func (printer) Progress(d, t int64) { fmt.Println("progress", d, t) }
+
 func TestDevBuild(t *testing.T) {
 	ctx := context.Background()
 	spec := Spec{Kubernetes: os.Getenv("K8S")}
@@ -99,9 +110,7 @@ func TestDevBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("resolve %v", time.Since(start))
-	img, m, err := Build(ctx, r, Options{Sandbox: dockerCLI{t}, Progress: func(e Event) {
-		fmt.Printf("%s %-28s %-9s %v est %v %d/%d\n", time.Now().Format("15:04:05"), e.Step, e.State, e.Elapsed.Round(100*time.Millisecond), e.Estimate, e.Done, e.Total)
-	}})
+	img, m, err := Build(ctx, r, Options{Sandbox: dockerCLI{t}, Progress: printer{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,5 +122,5 @@ func TestDevBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("load %s %v", r.Ref(), time.Since(start))
-	os.WriteFile("/tmp/node-image-ref.txt", []byte(r.Ref()+"\n"), 0o644)
+	os.WriteFile("/tmp/node-image-ref"+os.Getenv("K8S")+".txt", []byte(r.Ref()+"\n"), 0o644)
 }

@@ -6,6 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 const moduleProxy = "the Go module proxy"
@@ -16,11 +19,12 @@ type goBuildInputs struct {
 	Go, Arch string
 }
 
-// goBuild builds a graph's programs; the folder holds them by name.
-func (b *builder) goBuild(ctx context.Context, g *GraphInput) (string, error) {
+// goBuild builds a graph's programs; the folder holds them by name. builder is
+// where graphs with cgo are built.
+func (b *builder) goBuild(ctx context.Context, g *GraphInput, builder v1.Image) (string, error) {
 	return b.step(ctx, "build-"+g.Name, goBuildInputs{*g, b.r.Go, b.r.Arch}, func(dir string) error {
 		if g.CGO {
-			return b.sandboxBuild(ctx, g, dir)
+			return b.sandboxBuild(ctx, g, builder, dir)
 		}
 		work, cleanup, err := g.workDir(b.cache)
 		if err != nil {
@@ -41,7 +45,7 @@ func (g *GraphInput) buildFlags() []string {
 		flags = append(flags, "-mod=readonly")
 	}
 	if len(g.Tags) > 0 {
-		flags = append(flags, "-tags="+joinComma(g.Tags))
+		flags = append(flags, "-tags="+strings.Join(g.Tags, ","))
 	}
 	return flags
 }

@@ -9,114 +9,104 @@ import (
 	"time"
 )
 
-// State of a step.
-type State string
-
-// The states.
-const (
-	Started  State = "started"
-	Finished State = "finished"
-	Cached   State = "cached" // its output was there already
-	Failed   State = "failed"
-)
-
-// Event tells of a step.
-type Event struct {
-	Step     string // "build-kubernetes"
-	State    State
-	Elapsed  time.Duration // of a step that ended
-	Estimate time.Duration // how long the step takes, as far as is known; else 0
-	// Done and Total count steps, those not begun included.
-	Done, Total int
+// Progress is told what a build is at. Calls may come from several goroutines
+// at once. A status.Step is one.
+type Progress interface {
+	// Start says that a step begins that takes long, and returns what is
+	// called when it ends. estimate is what it took last time, on this machine
+	// or on another; 0 when that is not known.
+	Start(step string, estimate time.Duration) (done func(error))
+	// Progress says how much of the work is done, in milliseconds of
+	// estimates.
+	Progress(done, total int64)
 }
 
-// progress hands on events and remembers durations for the next build's
-// estimates.
-type progress struct {
+// silent is a Progress for nobody.
+type silent struct{}
+
+func (silent) Start(string, time.Duration) func(error) { return func(error) {} }
+func (silent) Progress(int64, int64)                   {}
+
+// clock tells a Progress of the steps that take long, and remembers how long
+// they took for the next build's estimates.
+type clock struct {
+	tell Progress
+	file string
+
 	mu        sync.Mutex
-	tell      func(Event)
-	file      string
-	durations map[string]time.Duration
-	total     int
-	done      int
+	estimates map[string]time.Duration
+	ended     map[string]bool
 }
 
-func newProgress(c *cache, tell func(Event), defaults map[string]time.Duration) *progress {
-	p := &progress{tell: tell, file: filepath.Join(c.dir, "durations.json"), durations: defaults, total: len(defaults)}
+// newClock expects the steps of estimates.
+func newClock(c *cache, tell Progress, estimates map[string]time.Duration) *clock {
+	if tell == nil {
+		tell = silent{}
+	}
+	k := &clock{tell: tell, file: filepath.Join(c.dir, "durations.json"), estimates: estimates, ended: map[string]bool{}}
+	// Without the file, or with a broken one, the estimates stand.
 	known := map[string]time.Duration{}
-	// Without the file, or with a broken one, the defaults stand.
-	if data, err := os.ReadFile(p.file); err == nil && json.Unmarshal(data, &known) == nil {
-		for k, v := range known {
-			p.durations[k] = v
+	if data, err := os.ReadFile(k.file); err == nil && json.Unmarshal(data, &known) == nil {
+		for step, took := range known {
+			if _, wanted := estimates[step]; wanted {
+				estimates[step] = took
+			}
 		}
 	}
-	return p
+	return k
 }
 
-func (p *progress) started(step string) { p.event(Event{Step: step, State: Started}) }
-
-func (p *progress) cached(step string) { p.event(Event{Step: step, State: Cached}) }
-
-func (p *progress) finished(step string, took time.Duration, err error) {
-	e := Event{Step: step, State: Finished, Elapsed: took}
-	if err != nil {
-		e.State = Failed
+// start begins a step, and returns what ends it.
+func (k *clock) start(step string) func(error) {
+	k.mu.Lock()
+	estimate, long := k.estimates[step]
+	k.mu.Unlock()
+	if !long {
+		return func(error) {}
 	}
-	p.event(e)
-}
-
-func (p *progress) event(e Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e.Estimate = p.durations[e.Step]
-	if e.State == Finished || e.State == Cached {
-		p.done++
-	}
-	if e.State == Finished {
-		p.durations[e.Step] = e.Elapsed
-		p.save()
-	}
-	p.total = max(p.total, p.done)
-	e.Done, e.Total = p.done, p.total
-	if p.tell != nil {
-		p.tell(e)
+	done, begin := k.tell.Start(title(step), estimate), time.Now()
+	return func(err error) {
+		done(err)
+		if err == nil {
+			k.end(step, time.Since(begin))
+		}
 	}
 }
 
-// save keeps the durations; a failure costs only an estimate.
-func (p *progress) save() {
-	data, err := json.Marshal(p.durations)
+// end notes that a step's output is there; took is 0 if it was there before.
+func (k *clock) end(step string, took time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, long := k.estimates[step]; !long || k.ended[step] {
+		return
+	}
+	k.ended[step] = true
+	if took > 0 {
+		k.save(step, took)
+	}
+	var done, total int64
+	for s, estimate := range k.estimates {
+		total += estimate.Milliseconds()
+		if k.ended[s] {
+			done += estimate.Milliseconds()
+		}
+	}
+	k.tell.Progress(done, total)
+}
+
+// save keeps a duration; where it cannot, only an estimate is lost.
+func (k *clock) save(step string, took time.Duration) {
+	known := map[string]time.Duration{}
+	if data, err := os.ReadFile(k.file); err == nil {
+		_ = json.Unmarshal(data, &known)
+	}
+	known[step] = took
+	data, err := json.Marshal(known)
 	if err != nil {
 		return
 	}
-	tmp := fmt.Sprintf("%s.%d", p.file, os.Getpid())
+	tmp := fmt.Sprintf("%s.%d", k.file, os.Getpid())
 	if os.WriteFile(tmp, data, 0o644) == nil {
-		_ = os.Rename(tmp, p.file)
+		_ = os.Rename(tmp, k.file)
 	}
-}
-
-// estimates are the catalog's, by step.
-func (b *builder) estimates() map[string]time.Duration {
-	out := map[string]time.Duration{"store": 60 * time.Second, "build-pause": 3 * time.Second}
-	c, err := LoadCatalog()
-	if err != nil {
-		return out
-	}
-	for _, g := range b.r.Graphs {
-		if known := c.graph(g.Name); known != nil {
-			out["build-"+g.Name] = known.Estimate
-		}
-	}
-	for _, r := range b.r.Roots {
-		out["root-"+r.Name] = r.Estimate
-	}
-	return out
-}
-
-// wrapStep says which step failed, unless nothing did.
-func wrapStep(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("node image, step %s: %w", name, err)
 }
