@@ -13,14 +13,15 @@ import (
 
 const systemd = "/lib/systemd/systemd"
 
-// runInit becomes systemd, so that systemd is the node's first process.
+// runInit becomes systemd, so that systemd is the node's first process. A load
+// balancer has no systemd and needs nothing repaired.
 func runInit(ctx context.Context, log *slog.Logger, args []string) error {
 	machine, err := newMachine(log)
 	if err != nil {
 		return err
 	}
 	if machine.Node.Role == nodespec.RoleLoadBalancer {
-		return fmt.Errorf("not yet")
+		return runLoadBalancer(log)
 	}
 	if err := boot.Run(ctx, machine, boot.Steps); err != nil {
 		return err

@@ -26,6 +26,12 @@ func commands() []command {
 	return []command{
 		{"init", "prepare the node, then become systemd (or run the load balancer)", runInit},
 		{"cgroups", "make the kubelet's cgroups; to run before the runtime and the kubelet start", runCgroups},
+		{"store", "link the image's preloaded container images; to run before the runtime starts", runStore},
+		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
+		{"network", "serve the default pod network", runNetwork},
+		{"hide-product", "OCI hook: hide the host's product files in a container", runHideProduct},
+		{"kluster-ipam", "CNI address plugin of the default pod network", runIPAM},
+		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI},
 		{"version", "print the protocol version", runVersion},
 	}
 }
@@ -68,7 +74,7 @@ func dropTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// fields of a flag-less command line that must be empty.
+// noArguments refuses arguments on behalf of commands that take none.
 func noArguments(args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected arguments: %s", strings.Join(args, " "))

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/nodeagent/boot"
+	"github.com/kluster-project/kluster/internal/nodeagent/ipam"
+	"github.com/kluster-project/kluster/internal/nodeagent/ocishim"
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
+// rangesTimeout is how long a pod's start waits for the node's ranges. The
+// kubelet tries again after it.
+const rangesTimeout = 60 * time.Second
+
+// runIPAM is the CNI plugin kluster-ipam.
+func runIPAM(ctx context.Context, _ *slog.Logger, _ []string) error {
+	err := delegateIPAM(ctx)
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, cniError(os.Stdout, err))
+}
+
+func delegateIPAM(ctx context.Context) error {
+	config, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return fmt.Errorf("reading the network configuration: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, rangesTimeout)
+	defer cancel()
+	config, ok, err := ipam.Delegate(ctx, ipam.Request{
+		Command: os.Getenv("CNI_COMMAND"), Config: config, NetworkFile: nodespec.NetworkFile,
+	})
+	if err != nil || !ok {
+		return err
+	}
+	if err := replaceStdin(config); err != nil {
+		return err
+	}
+	plugin := hostLocal(os.Getenv("CNI_PATH"))
+	if err := syscall.Exec(plugin, []string{plugin}, os.Environ()); err != nil {
+		return fmt.Errorf("running %s: %w", plugin, err)
+	}
+	return nil
+}
+
+// hostLocal finds the plugin host-local beside this one.
+func hostLocal(path string) string {
+	for _, dir := range filepath.SplitList(path) {
+		plugin := filepath.Join(dir, "host-local")
+		if info, err := os.Stat(plugin); err == nil && !info.IsDir() {
+			return plugin
+		}
+	}
+	return "/opt/cni/bin/host-local"
+}
+
+// replaceStdin makes text what the next program reads.
+func replaceStdin(text []byte) error {
+	fd, err := unix.MemfdCreate("stdin", 0)
+	if err != nil {
+		return fmt.Errorf("making a file in memory: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "stdin")
+	defer file.Close()
+	if _, err := file.Write(text); err != nil {
+		return fmt.Errorf("writing a file in memory: %w", err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("rewinding a file in memory: %w", err)
+	}
+	return unix.Dup3(fd, 0, 0)
+}
+
+// tryAgainLater is CNI's error code of that name.
+const tryAgainLater = 11
+
+// cniError tells a container runtime of a failure in CNI's form.
+func cniError(w io.Writer, err error) error {
+	return json.NewEncoder(w).Encode(struct {
+		Version string `json:"cniVersion"`
+		Code    int    `json:"code"`
+		Message string `json:"msg"`
+	}{"1.0.0", tryAgainLater, err.Error()})
+}
+
+// runOCI is the OCI runtime kluster-oci.
+func runOCI(_ context.Context, _ *slog.Logger, args []string) error {
+	if bundle, ok := ocishim.Bundle(args); ok {
+		if err := ocishim.Adapt(bundle, ocishim.Here()); err != nil {
+			return err
+		}
+	}
+	runc, err := exec.LookPath("runc")
+	if err != nil {
+		runc = "/usr/local/sbin/runc"
+	}
+	if err := syscall.Exec(runc, append([]string{"runc"}, args...), os.Environ()); err != nil {
+		return fmt.Errorf("running %s: %w", runc, err)
+	}
+	return nil
+}
+
+// runHideProduct is an OCI hook: it reads the container's state from stdin.
+func runHideProduct(_ context.Context, log *slog.Logger, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	var state struct {
+		Bundle string `json:"bundle"`
+		Root   string `json:"root"`
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&state); err != nil {
+		return fmt.Errorf("reading the container's state: %w", err)
+	}
+	if state.Root == "" {
+		state.Root = filepath.Join(state.Bundle, "rootfs")
+	}
+	return boot.HideProductIn(&boot.Machine{Kernel: boot.Linux{}, Log: log}, state.Root)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/nodeagent/apiproxy"
+	"github.com/kluster-project/kluster/internal/nodeagent/boot"
+	"github.com/kluster-project/kluster/internal/nodeagent/hostnet"
+	"github.com/kluster-project/kluster/internal/nodeagent/podnet"
+	"github.com/kluster-project/kluster/internal/nodeagent/store"
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
+// clusterCA signs the API servers' certificates; kubeadm's path.
+const clusterCA = "/etc/kubernetes/pki/ca.crt"
+
+// runStore runs before the container runtime.
+func runStore(_ context.Context, _ *slog.Logger, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	node, err := boot.ReadNode("")
+	if err != nil {
+		return err
+	}
+	runtime, err := cri.Get(node.Runtime)
+	if err != nil {
+		return err
+	}
+	return store.Link(filepath.Join(nodespec.StoreDir, runtime.Name), runtime.StateDir)
+}
+
+// runAPIProxy serves until it is told to stop. A machine of no cluster has
+// nothing to proxy to.
+func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	node, err := boot.ReadNode("")
+	if err != nil || len(node.APIServers) == 0 {
+		return err
+	}
+	port := strconv.Itoa(nodespec.APIPort)
+	listeners, err := apiproxy.Listen(ctx, []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)})
+	if err != nil {
+		return err
+	}
+	notifyReady(log)
+	return apiproxy.Serve(ctx, apiproxy.Config{
+		Servers: node.APIServers, Own: ownServer(node), CAFile: clusterCA,
+		Timing: apiproxy.DefaultTiming, Log: log,
+	}, listeners)
+}
+
+// ownServer is the API server that has one of the node's addresses, or "".
+func ownServer(node nodespec.Node) string {
+	for _, server := range node.APIServers {
+		host, _, err := net.SplitHostPort(server)
+		if err != nil {
+			continue
+		}
+		if addr, err := netip.ParseAddr(host); err == nil && slices.Contains(node.Addrs, addr) {
+			return server
+		}
+	}
+	return ""
+}
+
+// runNetwork is the default pod network. Where there is another one, it ends at
+// once, well.
+func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	node, err := boot.ReadNode("")
+	if err != nil {
+		return err
+	}
+	if node.CNI != "default" {
+		notifyReady(log)
+		return nil
+	}
+	service, err := podNetwork(ctx, log, node)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before there was a cluster
+		}
+		return err
+	}
+	return service.Run(ctx)
+}
+
+func podNetwork(ctx context.Context, log *slog.Logger, node nodespec.Node) (*podnet.Service, error) {
+	// The service is up while it waits: the kubelet, which may come later in
+	// the boot, is what brings what it waits for.
+	notifyReady(log)
+	route, err := hostnet.DefaultRoute("")
+	if err != nil && !errors.Is(err, hostnet.ErrNoDefaultRoute) {
+		return nil, err
+	}
+	api, err := podnet.Connect(ctx, nodespec.KubeletConf, node.Name, log)
+	if err != nil {
+		return nil, err
+	}
+	return &podnet.Service{
+		Name: node.Name, Pods: node.PodSubnets, Services: node.ServiceSubnets,
+		Cluster: api, Host: podnet.LinuxHost{NetworkFile: nodespec.NetworkFile, MTU: route.MTU}, Log: log,
+	}, nil
+}
