@@ -15,7 +15,7 @@ import (
 // notes every unknown or doubled field and every value of a wrong form, and
 // where each field stands.
 func decode(root *yaml.Node, out any, p *problems) {
-	p.at = map[string]position{}
+	p.at, p.broken = map[string]position{}, map[string]bool{}
 	decodeValue(root, reflect.ValueOf(out).Elem(), "", p)
 }
 
@@ -151,15 +151,18 @@ func decodeScalar(n *yaml.Node, v reflect.Value, path string, p *problems) {
 }
 
 func wrongForm(n *yaml.Node, want, path string, p *problems) {
-	names := map[string]string{"bool": "true or false", "int": "whole number"}
+	names := map[string]string{"bool": "true or false", "int": "a whole number"}
 	if name, ok := names[want]; ok {
 		want = name
+	} else {
+		want = "a " + want
 	}
 	got := kindName(n)
 	if n.Kind == yaml.ScalarNode {
 		got += " " + strconv.Quote(shorten(n.Value))
 	}
-	p.add(path, "", "must be a %s, not a %s", want, got)
+	p.add(path, "", "must be %s, not a %s", want, got)
+	p.broken[path] = true
 }
 
 // shorten keeps a quoted value readable in a message.

@@ -31,12 +31,18 @@ func checkLabels(labels map[string]string, field string, p *problems) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		at := item(field, key)
 		if errs := validation.IsQualifiedName(key); len(errs) > 0 {
-			p.add(at, "", "%q is not a label: %s", shorten(key), errs[0])
+			p.add(at, "", "%q is not a label: %s", shorten(key), reason(errs))
 		}
 		if errs := validation.IsValidLabelValue(labels[key]); len(errs) > 0 {
-			p.add(at, "", "%q is not a label's value: %s", shorten(labels[key]), errs[0])
+			p.add(at, "", "%q is not a label's value: %s", shorten(labels[key]), reason(errs))
 		}
 	}
+}
+
+// reason is the first of Kubernetes' complaints, without its examples.
+func reason(errs []string) string {
+	first, _, _ := strings.Cut(errs[0], " (e.g.")
+	return first
 }
 
 func checkEnv(env map[string]string, field string, p *problems) {
@@ -61,10 +67,10 @@ func taints(specs []v1alpha1.Taint, field string, p *problems) []Taint {
 	for i, t := range specs {
 		at := item(field, i)
 		if errs := validation.IsQualifiedName(t.Key); len(errs) > 0 {
-			p.add(at+".key", "", "%q is not a taint's key: %s", shorten(t.Key), errs[0])
+			p.add(at+".key", "", "%q is not a taint's key: %s", shorten(t.Key), reason(errs))
 		}
 		if errs := validation.IsValidLabelValue(t.Value); len(errs) > 0 {
-			p.add(at+".value", "", "%q is not a taint's value: %s", shorten(t.Value), errs[0])
+			p.add(at+".value", "", "%q is not a taint's value: %s", shorten(t.Value), reason(errs))
 		}
 		if !slices.Contains(taintEffects, t.Effect) {
 			p.add(at+".effect", suggest(t.Effect, taintEffects), "no taint effect %q", shorten(t.Effect))

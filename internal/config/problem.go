@@ -63,12 +63,18 @@ type position struct{ line, column int }
 type problems struct {
 	file string
 	at   map[string]position
-	list []Problem
+	// broken are fields whose value has the wrong form: nothing more is said
+	// of them.
+	broken map[string]bool
+	list   []Problem
 }
 
 // add notes a problem of a field, at the place of the field or else of the
 // nearest field around it.
 func (p *problems) add(field, hint, format string, args ...any) {
+	if p.broken[field] {
+		return
+	}
 	at := p.find(field)
 	p.list = append(p.list, Problem{
 		File: p.fileOf(field), Line: at.line, Column: at.column,

@@ -17,7 +17,7 @@ func suggest(written string, known []string) string {
 // nearest is `did you mean "x"?`, or "" where no known word is near.
 func nearest(written string, known []string) string {
 	written = shorten(written)
-	best, distance := "", len(written)/3+2
+	best, distance := "", max(1, len(written)/3)+1
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(written), strings.ToLower(k)); d < distance {
 			best, distance = k, d

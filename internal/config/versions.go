@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func givenVersion(w *wish, o Options, p *problems) string {
 	case w.Image != "" && !isKindImage(w.Image) && semver.Canonical(version) == version:
 		return version
 	default:
-		p.add(w.from.version, suggest(version, o.KubernetesVersions), "Kubernetes %s is not known", version)
+		p.add(w.from.version, versionHint(version, o), "Kubernetes %s is not known", version)
 	}
 	return ""
 }
@@ -99,6 +100,14 @@ func knownVersion(v string, o Options) (string, bool) {
 	return best, best != ""
 }
 
+// versionHint offers the known version of the same minor version, or all.
+func versionHint(v string, o Options) string {
+	if known, ok := knownVersion(semver.MajorMinor(v), o); ok {
+		return fmt.Sprintf("did you mean %q?", known)
+	}
+	return "known: " + strings.Join(o.KubernetesVersions, ", ")
+}
+
 // versionOfImage is the Kubernetes version that an image's name tells, if any.
 // An image of kind's is replaced by "", kluster's own for that version.
 func versionOfImage(image *string, field string, o Options, p *problems) string {
@@ -113,7 +122,7 @@ func versionOfImage(image *string, field string, o Options, p *problems) string 
 	if known, ok := knownVersion(m[1], o); ok {
 		return known
 	}
-	hint := suggest(m[1], o.KubernetesVersions) + "; or pass --kubernetes-version"
+	hint := versionHint(m[1], o) + "; or pass --kubernetes-version"
 	if semver.IsValid(m[1]) {
 		p.add(field, hint, "kind's image stands for Kubernetes %s here, which is not known", m[1])
 	} else {
