@@ -25,7 +25,7 @@ func inNamespace(t *testing.T) {
 		t.Skipf("cannot make a network namespace: %v", err)
 	}
 	t.Cleanup(func() { ns.Close() })
-	link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "test0"}}
+	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "test0"}, PeerName: "test1"}
 	if err := netlink.LinkAdd(link); err != nil {
 		t.Skipf("cannot make an interface: %v", err)
 	}
@@ -33,8 +33,14 @@ func inNamespace(t *testing.T) {
 	if err := netlink.AddrAdd(link, addr); err != nil {
 		t.Fatal(err)
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"test0", "test1"} {
+		end, err := netlink.LinkByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetUp(end); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

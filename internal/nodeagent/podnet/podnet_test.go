@@ -140,16 +140,16 @@ func TestRules(t *testing.T) {
 	want := `table inet kluster
 delete table inet kluster
 table inet kluster {
-	chain masquerade {
+	chain leave {
 		type nat hook postrouting priority srcnat; policy accept;
 		ip saddr { 10.244.1.0/24 } ip daddr != { 10.244.0.0/16 } masquerade fully-random
 	}
-	chain unserved-forward {
+	chain unserved_forward {
 		type filter hook forward priority filter; policy accept;
 		ip daddr { 10.96.0.0/16 } meta l4proto tcp reject with tcp reset
 		ip daddr { 10.96.0.0/16 } reject with icmpx admin-prohibited
 	}
-	chain unserved-output {
+	chain unserved_output {
 		type filter hook output priority filter; policy accept;
 		ip daddr { 10.96.0.0/16 } meta l4proto tcp reject with tcp reset
 		ip daddr { 10.96.0.0/16 } reject with icmpx admin-prohibited

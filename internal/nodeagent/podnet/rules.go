@@ -21,7 +21,7 @@ func Rules(own, pods, services []netip.Prefix) string {
 	var b strings.Builder
 	// Declaring it first makes the deletion valid when there is none.
 	fmt.Fprintf(&b, "table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {\n", Table)
-	b.WriteString("\tchain masquerade {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n")
+	b.WriteString("\tchain leave {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n")
 	for _, f := range families {
 		from, to := set(own, f.v4), set(pods, f.v4)
 		if from != "" && to != "" {
@@ -30,7 +30,7 @@ func Rules(own, pods, services []netip.Prefix) string {
 	}
 	b.WriteString("\t}\n")
 	for _, hook := range []string{"forward", "output"} {
-		fmt.Fprintf(&b, "\tchain unserved-%[1]s {\n\t\ttype filter hook %[1]s priority filter; policy accept;\n", hook)
+		fmt.Fprintf(&b, "\tchain unserved_%[1]s {\n\t\ttype filter hook %[1]s priority filter; policy accept;\n", hook)
 		for _, f := range families {
 			if to := set(services, f.v4); to != "" {
 				fmt.Fprintf(&b, "\t\t%[1]s daddr %[2]s meta l4proto tcp reject with tcp reset\n\t\t%[1]s daddr %[2]s reject with icmpx admin-prohibited\n", f.name, to)
