@@ -44,12 +44,14 @@ func Remove(ctx context.Context, path, name string) (warning string, err error) 
 
 // change replaces the file that path is, or links to, with what f makes of it.
 func change(ctx context.Context, path string, f func(old []byte) ([]byte, error)) (warning string, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
 	target, err := follow(path)
 	if err != nil {
 		return "", err
+	}
+	for _, p := range []string{path, target} {
+		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+			return "", err
+		}
 	}
 	unlock, notes, err := lockAll(ctx, path, target)
 	warning = strings.Join(notes, "; ")

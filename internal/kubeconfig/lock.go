@@ -27,17 +27,17 @@ const (
 // lockAll takes the locks of path and, if that is another file, of the target it
 // links to. It returns notes about stale locks that it broke.
 func lockAll(ctx context.Context, path, target string) (unlock func(), notes []string, err error) {
-	unlock, notes, err = lock(ctx, path)
+	first, notes, err := lock(ctx, path)
 	if err != nil || path == target {
-		return unlock, notes, err
+		return first, notes, err
 	}
 	second, more, err := lock(ctx, target)
 	notes = append(notes, more...)
 	if err != nil {
-		unlock()
+		first()
 		return nil, notes, err
 	}
-	return func() { second(); unlock() }, notes, nil
+	return func() { second(); first() }, notes, nil
 }
 
 func lock(ctx context.Context, path string) (unlock func(), notes []string, err error) {

@@ -46,9 +46,6 @@ func read(path string) (content, error) {
 // times, a power failure included, the old file or the new one.
 func replace(path string, c content) (err error) {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	tmp, err := os.CreateTemp(dir, ".kluster-*")
 	if err != nil {
 		return err
