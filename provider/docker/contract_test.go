@@ -1,8 +1,7 @@
-package docker_test
+package docker
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -16,18 +15,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/kluster-project/kluster/provider"
-	"github.com/kluster-project/kluster/provider/docker"
 	"github.com/kluster-project/kluster/provider/providertest"
-	"github.com/kluster-project/kluster/provider/providertest/program"
 )
 
 const testPrefix = "t-docker-"
 
 // newProvider connects to the engine; without one the test is skipped, or fails
 // where KLUSTER_REQUIRE_ENGINE=1 says that there must be one.
-func newProvider(t *testing.T) *docker.Provider {
+func newProvider(t *testing.T) *Provider {
 	t.Helper()
-	p, err := docker.New(t.Context())
+	p, err := New(t.Context())
 	if err != nil && os.Getenv("KLUSTER_REQUIRE_ENGINE") != "1" {
 		t.Skipf("skipped without a Docker engine (KLUSTER_REQUIRE_ENGINE=1 makes this a failure): %v", err)
 	}
@@ -107,7 +104,7 @@ func TestLoadSendsWhatIsMissing(t *testing.T) {
 	}
 }
 
-func load(t *testing.T, p *docker.Provider, ref string, img v1.Image) (sent int64) {
+func load(t *testing.T, p *Provider, ref string, img v1.Image) (sent int64) {
 	t.Helper()
 	if err := p.LoadImage(t.Context(), ref, img, func(_, total int64) { sent = total }); err != nil {
 		t.Fatal(err)
@@ -143,40 +140,5 @@ func TestLoadRefusesBadReference(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "UPPER") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestSystemNode starts a node with everything that systemd needs, on an engine
-// that may itself lack capabilities.
-func TestSystemNode(t *testing.T) {
-	p := newProvider(t)
-	ref, sel := testPrefix+"system:1", provider.Selector{"io.kluster.test": testPrefix + "system"}
-	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
-			t.Error(err)
-		}
-	})
-	node, err := p.CreateNode(t.Context(), provider.NodeSpec{
-		Name: testPrefix + "system", Image: ref, Labels: sel, System: true, Restart: true,
-		Volumes: []string{"/var/lib/data"}, CPUs: 0.5, Memory: 64 << 20,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.StartNode(t.Context(), node.ID); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct{ name, arg, want string }{
-		{"container", "container", "docker\n"},
-	} {
-		var stdout bytes.Buffer
-		cmd := provider.Command{Args: []string{program.Path, "env", test.arg}, Stdout: &stdout}
-		if err := p.Exec(t.Context(), node.ID, cmd); err != nil || stdout.String() != test.want {
-			t.Errorf("%s: got %q and error %v, want %q", test.name, stdout.String(), err, test.want)
-		}
 	}
 }

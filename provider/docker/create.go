@@ -26,11 +26,34 @@ func (p *Provider) CreateNode(ctx context.Context, spec provider.NodeSpec) (prov
 	if spec.System {
 		req.system(spec, p.systemFacts())
 	}
-	made, err := p.api.ContainerCreate(ctx, req.config, req.host, req.network, nil, spec.Name)
+	id, err := p.create(ctx, spec.Name, req)
 	if err != nil {
 		return provider.Node{}, fmt.Errorf("creating node %q: %w", spec.Name, explain(err))
 	}
-	return p.node(ctx, made.ID)
+	return p.node(ctx, id)
+}
+
+// create makes the container. Engines refuse to drop a capability that they do
+// not know, and such a one is not among all of theirs: it is left out.
+func (p *Provider) create(ctx context.Context, name string, req *request) (id string, err error) {
+	for {
+		made, err := p.api.ContainerCreate(ctx, req.config, req.host, req.network, nil, name)
+		known := knownCaps(req.host.CapDrop, err)
+		if err == nil || len(known) == len(req.host.CapDrop) {
+			return made.ID, err
+		}
+		req.host.CapDrop = known
+	}
+}
+
+// knownCaps are those that the engine's error does not call unknown.
+func knownCaps(caps []string, err error) []string {
+	if err == nil || !strings.Contains(err.Error(), "unknown capability") {
+		return caps
+	}
+	return slices.DeleteFunc(slices.Clone(caps), func(name string) bool {
+		return strings.Contains(err.Error(), strconv.Quote(name))
+	})
 }
 
 // request is what the engine is asked to make.

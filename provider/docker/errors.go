@@ -88,7 +88,7 @@ func unreachable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	hint := "is it running? (systemctl start docker)"
+	hint := "start it (systemctl start docker), or choose another with DOCKER_HOST"
 	if strings.Contains(err.Error(), "permission denied") {
 		hint = "you may not use it: add yourself to group docker (sudo usermod -aG docker $USER) and log in again"
 	}

@@ -34,23 +34,24 @@ func (p *Provider) Remove(ctx context.Context, sel provider.Selector) error {
 	if len(sel) == 0 {
 		return fmt.Errorf("removing nodes: %w", errEmptySelector)
 	}
-	pause := 50 * time.Millisecond
-	for try := 1; ; try++ {
-		removed, err := p.removeOnce(ctx, sel)
-		if err == nil && removed == 0 {
+	var err error
+	for try := range removeTries {
+		var removed int
+		if removed, err = p.removeOnce(ctx, sel); err == nil && removed == 0 {
 			return nil
 		}
-		if err == nil {
-			continue // look again: something may have been made meanwhile
+		// After the first success look again at once: mostly all has gone.
+		if err == nil && try == 0 {
+			continue
 		}
-		if try >= removeTries || ctx.Err() != nil {
-			return err
+		if waitErr := sleep(ctx, min(50*time.Millisecond<<try, time.Second)); waitErr != nil {
+			return errors.Join(waitErr, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
-		}
-		pause = min(2*pause, time.Second)
 	}
+	if err == nil {
+		err = errors.New("objects are made as fast as they are removed")
+	}
+	return fmt.Errorf("giving up after %d tries: %w", removeTries, err)
 }
 
 // removeOnce removes all that is there, kind after kind, for networks and

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -31,6 +32,7 @@ func testNodeLife(t *testing.T, s *suite) {
 		}
 	}
 	s.wantNode(t, spec, provider.StateRunning)
+	s.waitForGreetings(t, id, 1)
 	if got := s.output(t, id, "echo", "hello"); got != "hello\n" {
 		t.Errorf("echo gave %q", got)
 	}
@@ -42,6 +44,7 @@ func testNodeLife(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	s.wantNode(t, spec, provider.StateRunning)
+	s.waitForGreetings(t, id, 2)
 	if err := s.p.KillNode(t.Context(), id, "KILL"); err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +52,30 @@ func testNodeLife(t *testing.T, s *suite) {
 	if got := s.node(t, "a").ExitCode; got != 137 {
 		t.Errorf("exit code after KILL is %d, want 137", got)
 	}
-	var log bytes.Buffer
-	if err := s.p.Logs(t.Context(), id, &log); err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Count(log.String(), program.Greeting); got != 2 {
-		t.Errorf("the log has %d greetings, want 2: %q", got, log.String())
+}
+
+// waitForGreetings waits until the first process of a node has printed that it
+// is up this many times, so that it is ready for signals. The log stays when
+// the node stops.
+func (s *suite) waitForGreetings(t *testing.T, id string, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var log bytes.Buffer
+		if err := s.p.Logs(ctx, id, &log); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(log.String(), program.Greeting) == want {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the log has not %d greetings: %q", want, log.String())
+		case <-tick.C:
+		}
 	}
 }
 

@@ -23,6 +23,12 @@ func testRemove(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	s.create(t, s.spec("b"))
+	// A node of others on the network does not keep the network.
+	guest := other.spec("guest")
+	guest.Network = n.Name
+	if err := s.p.StartNode(t.Context(), other.create(t, guest).ID); err != nil {
+		t.Fatal(err)
+	}
 
 	left, err := s.p.Leftovers(t.Context(), s.selector())
 	if err != nil {
@@ -46,6 +52,9 @@ func testRemove(t *testing.T, s *suite) {
 	}
 	if got := other.node(t, "kept"); got.ID != kept.ID || got.State != provider.StateRunning {
 		t.Errorf("the node of other labels is now %+v", got)
+	}
+	if got := other.node(t, "guest"); got.State != provider.StateRunning {
+		t.Errorf("the guest on the network is now %+v", got)
 	}
 	for _, sel := range []provider.Selector{nil, {}} {
 		if err := s.p.Remove(t.Context(), sel); err == nil {

@@ -37,12 +37,14 @@ var commands = map[string]func(ctx context.Context, c Call) int{
 	"hold": hold,
 	"fill": fill,
 	"ps":   ps,
+	"file": file,
 }
 
 // Run runs a command: echo, cat and pwd as everywhere; "fail CODE TEXT" prints
 // TEXT to stderr and ends with CODE; "env NAME" prints a variable; "hold WORD"
 // prints WORD and lasts until ctx ends; "fill BYTES" prints that many; "ps WORD"
-// counts the other processes with WORD among their arguments.
+// counts the other processes with WORD among their arguments; "file PATH" prints
+// a file.
 func Run(ctx context.Context, c Call) int {
 	if len(c.Args) == 0 {
 		return 2
@@ -121,5 +123,15 @@ func ps(_ context.Context, c Call) int {
 		}
 	}
 	fmt.Fprintln(c.Stdout, count)
+	return 0
+}
+
+func file(_ context.Context, c Call) int {
+	data, err := os.ReadFile(c.arg(0))
+	if err != nil {
+		fmt.Fprintln(c.Stderr, err)
+		return 1
+	}
+	c.Stdout.Write(data)
 	return 0
 }

@@ -1,0 +1,150 @@
+package docker
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kluster-project/kluster/provider"
+	"github.com/kluster-project/kluster/provider/providertest"
+)
+
+// fakeEngine answers as an engine of some API version would. What is asked of
+// it goes to handle without the version in the path.
+func fakeEngine(t *testing.T, api, system string, handle http.HandlerFunc) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/_ping") {
+			w.Header().Set("Api-Version", api)
+			w.Header().Set("Ostype", system)
+			return
+		}
+		if _, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v"), "/"); ok {
+			r.URL.Path = "/" + rest
+		}
+		handle(w, r)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("DOCKER_HOST", strings.Replace(server.URL, "http://", "tcp://", 1))
+	for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_API_VERSION"} {
+		t.Setenv(name, "")
+	}
+}
+
+func TestNewRefusesEngine(t *testing.T) {
+	for _, test := range []struct{ name, api, system, want string }{
+		{"too old", "1.40", "linux", "Docker Engine 20.10"},
+		{"Windows containers", "1.47", "windows", "Linux containers"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fakeEngine(t, test.api, test.system, http.NotFound)
+			_, err := New(t.Context())
+			if !errors.Is(err, provider.ErrUnavailable) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestNewWithoutEngine(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/docker.sock")
+	_, err := New(t.Context())
+	if !errors.Is(err, provider.ErrUnavailable) || !strings.Contains(err.Error(), "systemctl start docker") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDroppedCaps: newer engines refuse to drop a capability they lack.
+func TestDroppedCaps(t *testing.T) {
+	missing := []string{"CAP_SYS_RESOURCE"}
+	for api, want := range map[string][]string{"1.41": missing, "1.42": nil, "1.51": nil} {
+		t.Run(api, func(t *testing.T) {
+			fakeEngine(t, api, "linux", http.NotFound)
+			p, err := New(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			p.missing = func() []string { return missing }
+			if diff := cmp.Diff(want, p.systemFacts().dropCaps); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLoadFallsBack: the layer that was left out turns out to be missing, so
+// the image is sent once more as a whole.
+func TestLoadFallsBack(t *testing.T) {
+	img, err := providertest.Image([]byte("program"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := layerFile(diffIDs(t, img)[0])
+	var archives [][]string
+	fakeEngine(t, "1.41", "linux", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/info":
+			io.WriteString(w, `{"DriverStatus":[["Backing Filesystem","extfs"]]}`)
+		case "/images/json":
+			io.WriteString(w, `[{"Id":"sha256:held"}]`)
+		case "/images/sha256:held/json":
+			io.WriteString(w, `{"Id":"sha256:held","RootFS":{"Layers":["`+diffIDs(t, img)[0]+`"]}}`)
+		case "/images/load":
+			names := tarNames(t, r.Body)
+			archives = append(archives, names)
+			if !slices.Contains(names, layer) {
+				io.WriteString(w, `{"error":"open `+layer+`: no such file or directory"}`)
+			}
+		default:
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+	})
+	p, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.LoadImage(t.Context(), "a:1", img, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(archives) != 2 || slices.Contains(archives[0], layer) || !slices.Contains(archives[1], layer) {
+		t.Errorf("sent %q", archives)
+	}
+}
+
+func diffIDs(t *testing.T, img v1.Image) []string {
+	t.Helper()
+	a, err := newArchive("a:1", img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.diffIDs
+}
+
+func tarNames(t *testing.T, r io.Reader) []string {
+	t.Helper()
+	var names []string
+	for tr := tar.NewReader(r); ; {
+		header, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		if err != nil {
+			t.Error(err)
+			return names
+		}
+		names = append(names, header.Name)
+	}
+}

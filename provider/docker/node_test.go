@@ -1,0 +1,146 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kluster-project/kluster/provider"
+	"github.com/kluster-project/kluster/provider/providertest/program"
+)
+
+// TestSystemNode starts a node with everything that systemd needs, on an engine
+// that may itself lack capabilities.
+func TestSystemNode(t *testing.T) {
+	p := newProvider(t)
+	ref, sel := testPrefix+"system:1", provider.Selector{"io.kluster.test": testPrefix + "system"}
+	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
+			t.Error(err)
+		}
+	})
+	node, err := p.CreateNode(t.Context(), provider.NodeSpec{
+		Name: testPrefix + "system", Image: ref, Labels: sel, System: true, Restart: true,
+		Volumes: []string{"/var/lib/data"}, CPUs: 0.5, Memory: 64 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StartNode(t.Context(), node.ID); err != nil {
+		t.Fatal(err)
+	}
+	status := output(t, p, node.ID, "file", "/proc/self/status")
+	last := output(t, p, node.ID, "file", "/proc/sys/kernel/cap_last_cap")
+	got, err := parseMissing([]byte(status), []byte(last))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := p.Host(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Engine 20.10 knows no capability after AUDIT_READ, so its nodes lack those.
+	got = slices.DeleteFunc(got, func(name string) bool {
+		return slices.Index(capNames, strings.TrimPrefix(name, "CAP_")) > slices.Index(capNames, "AUDIT_READ")
+	})
+	if diff := cmp.Diff(host.MissingCaps, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("capabilities that the node lacks (-engine lacks +node lacks):\n%s", diff)
+	}
+	if got := output(t, p, node.ID, "env", "container"); got != "docker\n" {
+		t.Errorf("container is %q", got)
+	}
+}
+
+// TestUnknownCapDropped asks a real engine to drop one that it does not know.
+func TestUnknownCapDropped(t *testing.T) {
+	p := newProvider(t)
+	ref, sel := testPrefix+"caps:1", provider.Selector{"io.kluster.test": testPrefix + "caps"}
+	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
+			t.Error(err)
+		}
+	})
+	req, err := newRequest(provider.NodeSpec{Name: testPrefix + "caps", Image: ref, Labels: sel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.host.CapDrop = []string{"CAP_CHOWN", "CAP_OF_TOMORROW"}
+	if _, err := p.create(t.Context(), testPrefix+"caps", req); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"CAP_CHOWN"}, []string(req.host.CapDrop)); diff != "" {
+		t.Errorf("dropped (-want +got):\n%s", diff)
+	}
+}
+
+// TestExecMissingCommand checks that the runtime's own failure is the command's.
+func TestExecMissingCommand(t *testing.T) {
+	p, node := startedNode(t, "missing")
+	err := p.Exec(t.Context(), node.ID, provider.Command{Args: []string{"/no/such"}})
+	var failed *provider.ExecError
+	if !errors.As(err, &failed) || failed.Code != 126 && failed.Code != 127 || !strings.Contains(failed.Output, "/no/such") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestExecTerminal runs a command on a terminal, which turns \n into \r\n.
+func TestExecTerminal(t *testing.T) {
+	p, node := startedNode(t, "tty")
+	var stdout bytes.Buffer
+	err := p.Exec(t.Context(), node.ID, provider.Command{
+		Args: []string{program.Path, "echo", "hello"}, Stdout: &stdout, TTY: true, Cols: 80, Rows: 24,
+		Resize: make(chan [2]uint),
+	})
+	if err != nil || stdout.String() != "hello\r\n" {
+		t.Errorf("got %q and error %v", stdout.String(), err)
+	}
+}
+
+// startedNode makes and starts an ordinary node, which goes with the test.
+func startedNode(t *testing.T, name string) (*Provider, provider.Node) {
+	t.Helper()
+	p := newProvider(t)
+	ref, sel := testPrefix+name+":1", provider.Selector{"io.kluster.test": testPrefix + name}
+	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
+			t.Error(err)
+		}
+	})
+	node, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: testPrefix + name, Image: ref, Labels: sel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StartNode(t.Context(), node.ID); err != nil {
+		t.Fatal(err)
+	}
+	return p, node
+}
+
+// output runs the contract's program in a node.
+func output(t *testing.T, p *Provider, id string, args ...string) string {
+	t.Helper()
+	var stdout bytes.Buffer
+	cmd := provider.Command{Args: append([]string{program.Path}, args...), Stdout: &stdout}
+	if err := p.Exec(t.Context(), id, cmd); err != nil {
+		t.Fatal(err)
+	}
+	return stdout.String()
+}
