@@ -119,3 +119,25 @@ func checkPatches(t *testing.T, patches Patches) {
 		t.Errorf("changed when read again:\n%s", diff)
 	}
 }
+
+// FuzzPatches: texts of patches are refused, or accepted in a form that stays.
+func FuzzPatches(f *testing.F) {
+	f.Add("kind: ClusterConfiguration\napiServer: {extraArgs: {v: 4, w: null}}\n---\nkind: KubeletConfiguration\n",
+		`[{"op": "add", "path": "/apiServer/extraArgs/v", "value": "2"}]`, "[plugins.cri.containerd]\nsnapshotter = 'native'\n")
+	f.Add("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {kubeletExtraArgs: [{name: v, value: 4}]}",
+		"- {op: move, from: /a~1b, path: /plugins/io.containerd.grpc.v1.cri/enable_cdi}", "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.cni]\nbin_dir = 'a'")
+	f.Fuzz(func(t *testing.T, merge, operations, toml string) {
+		p := &problems{}
+		patches := Patches{
+			Kubeadm: kubeadmPatches([]patchText{{"a", merge}}, p),
+			KubeadmJSON6902: kubeadmJSONPatches([]kindJSON6902{
+				{Kind: "ClusterConfiguration", Patch: operations},
+				{Kind: "KubeletConfiguration", Group: "kubelet.config.k8s.io", Version: "v1beta1", Patch: operations},
+			}, "b", p),
+			Containerd:         containerdPatches([]patchText{{"c", toml}}, p),
+			ContainerdJSON6902: containerdJSONPatches([]patchText{{"d", operations}}, p),
+		}
+		checkPatches(t, patches)
+		nodeMask(&Cluster{Patches: patches}, true)
+	})
+}

@@ -48,8 +48,9 @@ type kindNetworking struct {
 // without a name is called kluster; two control planes are refused; a node
 // image of kind's stands for its Kubernetes version; control planes take pods
 // when there are no workers, however many there are; port -1 means a port that
-// kluster picks, which stays the same; and a kubeadm patch of a kind that does
-// not exist, which kind ignores, is an error.
+// kluster picks, which stays the same; a kubeadm patch for an older version is
+// used, unless the same list has one for a newer version; and a patch of a kind
+// that does not exist, which kind ignores, is an error.
 func fromKind(k kindCluster, p *problems) wish {
 	w := wish{kind: true, from: fileSources()}
 	w.Name, w.FeatureGates, w.RuntimeConfig = k.Name, k.FeatureGates, k.RuntimeConfig

@@ -40,7 +40,7 @@ func checkPodSubnet(s netip.Prefix, c *Cluster) string {
 	case ranges > maxNodeRangeBits:
 		return fmt.Sprintf("is too large: with a /%d for each node it must be /%d or smaller", mask, mask-maxNodeRangeBits)
 	case ranges < 0 || 1<<ranges < len(c.Nodes):
-		return fmt.Sprintf("is too small for %d nodes, each of which gets a /%d", len(c.Nodes), mask)
+		return fmt.Sprintf("is too small: %d of a /%d are needed, one for each node", len(c.Nodes), mask)
 	}
 	return ""
 }
@@ -65,7 +65,7 @@ func checkNodeSubnet(s netip.Prefix, c *Cluster) string {
 	}
 	host := s.Addr().BitLen() - s.Bits()
 	if need := len(c.Nodes) + extraNodeAddrs; host < 16 && 1<<host < need {
-		return fmt.Sprintf("is too small: %d nodes need %d addresses", len(c.Nodes), need)
+		return fmt.Sprintf("is too small: %d addresses are needed, for %d of nodes and %d others", need, len(c.Nodes), extraNodeAddrs)
 	}
 	return ""
 }
