@@ -35,6 +35,9 @@ func (b *builder) goBuild(ctx context.Context, g *GraphInput, builder v1.Image) 
 		cmd := exec.CommandContext(ctx, b.r.env.Go, append(args, g.Packages...)...)
 		cmd.Dir = work
 		cmd.Env = goEnv("CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.r.Arch)
+		if g.dir != "" {
+			cmd.Env = append(cmd.Env, "GOWORK=") // a checkout's go.work and vendor folder belong together
+		}
 		return runCommand(ctx, cmd, moduleProxy)
 	})
 }

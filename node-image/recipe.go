@@ -116,21 +116,11 @@ func (r *Recipe) seal() error {
 }
 
 func (r *Recipe) program(name string) *Program {
-	for i := range r.Programs {
-		if r.Programs[i].Name == name {
-			return &r.Programs[i]
-		}
-	}
-	return nil
+	return named(r.Programs, name, func(p Program) string { return p.Name })
 }
 
 func (r *Recipe) graph(name string) *GraphInput {
-	for i := range r.Graphs {
-		if r.Graphs[i].Name == name {
-			return &r.Graphs[i]
-		}
-	}
-	return nil
+	return named(r.Graphs, name, func(g GraphInput) string { return g.Name })
 }
 
 func digestOf(data []byte) string {

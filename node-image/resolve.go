@@ -124,12 +124,20 @@ func (x *resolver) program(comp Component) (Program, error) {
 		x.release(&p, comp)
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
-		p.Source = fmt.Sprintf("module %s@%s", graph.Modules[0], x.c.VersionOf(graph.Name, x.k))
+		p.Source = x.sourceOf(graph, graph.Modules[0])
 	default:
 		p.Kind, p.Graph, p.Output = KindModule, comp.Graph, execName(comp.Package)
-		p.Source = fmt.Sprintf("module %s@%s", moduleOf(graph, comp.Package), p.Version)
+		p.Source = x.sourceOf(graph, moduleOf(graph, comp.Package))
 	}
 	return p, nil
+}
+
+// sourceOf is what the manifest says of a program of a module.
+func (x *resolver) sourceOf(g *Graph, module string) string {
+	if g.Staging && x.spec.Checkout != "" {
+		return "checkout"
+	}
+	return fmt.Sprintf("module %s@%s", module, x.c.VersionOf(g.Name, x.k))
 }
 
 func (x *resolver) release(p *Program, comp Component) {
@@ -205,7 +213,7 @@ func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
 			in.Packages = append(in.Packages, comp.Package)
 		}
 	}
-	dir := fmt.Sprintf("modules/%s-%s/", g.Name, version)
+	dir := modulesDir(g.Name, version) + "/"
 	var err error
 	if in.mod, err = fs.ReadFile(configs.Modules, dir+"mod"); err == nil {
 		in.sum, err = fs.ReadFile(configs.Modules, dir+"sum")
@@ -215,10 +223,9 @@ func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
 	}
 	in.Mod, in.Sum = digestOf(in.mod), digestOf(in.sum)
 	if g.Staging && x.spec.Checkout != "" {
-		in.dir = x.spec.Checkout
-		in.Checkout, err = checkoutDigest(ctx, in.dir)
+		return in, in.useCheckout(ctx, x.spec.Checkout)
 	}
-	return in, err
+	return in, nil
 }
 
 func (x *resolver) ldflags(g Graph, version string) string {

@@ -1,0 +1,116 @@
+package nodeimage
+
+import "time"
+
+// Catalog is configs/components.yaml: all that can be put into a node image.
+type Catalog struct {
+	Kubernetes []KubernetesVersion `yaml:"kubernetes"`
+	Graphs     []Graph             `yaml:"graphs"`
+	Components []Component         `yaml:"components"`
+	Releases   []Release           `yaml:"releases"`
+	Roots      []Root              `yaml:"roots"`
+	Images     []ContainerImage    `yaml:"images"`
+}
+
+// KubernetesVersion is a version an image can be built for, with the versions
+// of what belongs to it (etcd, CoreDNS, pause ...) by name.
+type KubernetesVersion struct {
+	Version  string            `yaml:"version"`
+	Versions map[string]string `yaml:"versions"`
+}
+
+// Graph is a module graph: what one run of "go build" builds.
+type Graph struct {
+	Name    string   `yaml:"name"`
+	Version string   `yaml:"version"` // "" when Kubernetes' table gives it
+	Modules []string `yaml:"modules"` // all of one version
+	// Staging: the k8s.io modules at v0.0.0 are replaced by v0.MINOR.PATCH.
+	Staging bool `yaml:"staging"`
+	// CGO: built in a container made from the node's own base.
+	CGO      bool              `yaml:"cgo"`
+	Static   bool              `yaml:"static"` // cgo, but without shared libraries
+	Tags     []string          `yaml:"tags"`
+	Stamp    map[string]string `yaml:"stamp"` // variable -> value, for the linker
+	Estimate time.Duration     `yaml:"estimate"`
+}
+
+// Component is a program.
+type Component struct {
+	Name    string `yaml:"name"`
+	Graph   string `yaml:"graph"`
+	Package string `yaml:"package"` // of a Go program
+	C       string `yaml:"c"`       // of a C program: its file in the graph's first module
+	Release string `yaml:"release"` // where upstream publishes it, by Release.Name
+	// Version names an entry of Kubernetes' table, where it is not the graph's.
+	Version string `yaml:"version"`
+	Target  string `yaml:"target"` // path in the node, "" if only in container images
+	Layer   string `yaml:"layer"`  // of the node image that holds Target
+}
+
+// Release is where upstream publishes programs.
+type Release struct {
+	Name string `yaml:"name"`
+	// URL of the file; {name} is the component's name.
+	URL string `yaml:"url"`
+	// SHA256 pins the file per "VERSION/ARCH" or "VERSION/ARCH/NAME".
+	SHA256 map[string]string `yaml:"sha256"`
+	// Checksum is the URL of a file of upstream's that holds the sha256, alone
+	// or in a line with the file's name; used where SHA256 has no entry.
+	Checksum string `yaml:"checksum"`
+	// Member is the program's path in the archive that URL names (.tar.gz).
+	Member string `yaml:"member"`
+}
+
+// Root is a root file system made of Debian packages.
+type Root struct {
+	Name     string        `yaml:"name"`
+	Suite    string        `yaml:"suite"`
+	Variant  string        `yaml:"variant"` // of mmdebstrap
+	From     string        `yaml:"from"`    // another root whose packages it has too
+	Packages []string      `yaml:"packages"`
+	Estimate time.Duration `yaml:"estimate"`
+}
+
+// ContainerImage is a container image preloaded into the node image.
+type ContainerImage struct {
+	Ref string `yaml:"ref"`
+	// Root is the Root it lies on or, with Extract, takes files from; "" for
+	// an almost empty one.
+	Root       string        `yaml:"root"`
+	Extract    []ImageCopy   `yaml:"extract"`
+	Dirs       []string      `yaml:"dirs"`
+	Files      []ImageFile   `yaml:"files"`
+	Append     []ImageAppend `yaml:"append"`
+	Links      []ImageLinks  `yaml:"links"`
+	User       string        `yaml:"user"`
+	Entrypoint []string      `yaml:"entrypoint"`
+	Cmd        []string      `yaml:"cmd"`
+	Pinned     bool          `yaml:"pinned"` // never collected as garbage
+}
+
+// ImageFile is a file of a container image: a component, or a file of the
+// first module of a graph.
+type ImageFile struct {
+	Component string `yaml:"component"`
+	Graph     string `yaml:"graph"`
+	File      string `yaml:"file"`
+	Path      string `yaml:"path"`
+}
+
+// ImageCopy takes a file of a root.
+type ImageCopy struct {
+	From string `yaml:"from"` // without a leading slash
+	Path string `yaml:"path"`
+}
+
+// ImageAppend adds lines to a file of the root.
+type ImageAppend struct {
+	Path string `yaml:"path"` // without a leading slash
+	Text string `yaml:"text"`
+}
+
+// ImageLinks are symbolic links to one target.
+type ImageLinks struct {
+	Target string   `yaml:"target"`
+	Paths  []string `yaml:"paths"`
+}

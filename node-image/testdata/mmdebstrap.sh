@@ -1,0 +1,17 @@
+#!/bin/sh
+# An mmdebstrap for tests: a root with a few files.
+echo "$*" >> "$FAKE_DIR/mmdebstrap.log"
+for out; do case $out in *.tar) break ;; esac; done
+root=$(mktemp -d)
+mkdir -p "$root/etc/apt" "$root/usr/bin" "$root/var/lib/dpkg" "$root/dev" "$root/usr/share/doc/busybox-static"
+echo secret > "$root/etc/apt/sources.list"
+echo root:x:0:0::/root:/bin/sh > "$root/etc/passwd"
+echo root:x:0: > "$root/etc/group"
+echo 0123456789abcdef > "$root/etc/machine-id"
+echo busybox > "$root/usr/bin/busybox"
+case $* in
+*--variant=extract*) echo 'busybox-static (1:1.37.0-6) unstable; urgency=low' | gzip > "$root/usr/share/doc/busybox-static/changelog.Debian.gz" ;;
+*) printf 'Package: systemd\nStatus: install ok installed\nVersion: 252.1\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n' > "$root/var/lib/dpkg/status" ;;
+esac
+tar -C "$root" -cf "$out" .
+rm -rf "$root"

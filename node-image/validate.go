@@ -1,0 +1,159 @@
+package nodeimage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+
+	"github.com/kluster-project/kluster/configs"
+)
+
+var semver = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
+
+// problems collects what is wrong with a catalog.
+type problems struct{ errs []error }
+
+func (p *problems) add(format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf(format, args...))
+}
+
+// validate finds every problem of a catalog: names twice, names of nothing,
+// versions without a module graph.
+func (c *Catalog) validate() error {
+	p := &problems{}
+	if len(c.Kubernetes) == 0 {
+		p.add("no Kubernetes version")
+	}
+	c.unique(p)
+	for _, g := range c.Graphs {
+		c.checkGraph(p, g)
+	}
+	for _, x := range c.Components {
+		c.checkComponent(p, x)
+	}
+	for _, r := range c.Releases {
+		if r.URL == "" || (r.Checksum == "" && len(r.SHA256) == 0) {
+			p.add("release %s: needs a url, and a checksum or sha256", r.Name)
+		}
+	}
+	for _, r := range c.Roots {
+		if r.Suite == "" || len(r.Packages) == 0 || !slices.Contains([]string{"minbase", "extract"}, r.Variant) {
+			p.add("root %s: needs a suite, packages, and minbase or extract as its variant", r.Name)
+		}
+	}
+	for _, name := range []string{"node", builderRoot} {
+		if c.root(name) == nil {
+			p.add("no root %q", name)
+		}
+	}
+	for _, img := range c.Images {
+		c.checkImage(p, img)
+	}
+	return errors.Join(p.errs...)
+}
+
+func (c *Catalog) unique(p *problems) {
+	seen := map[string]bool{}
+	once := func(kind, name string) {
+		if name == "" {
+			p.add("%s without a name", kind)
+		} else if seen[kind+" "+name] {
+			p.add("%s %s: twice", kind, name)
+		}
+		seen[kind+" "+name] = true
+	}
+	for _, k := range c.Kubernetes {
+		once("kubernetes", k.Version)
+		if !semver.MatchString(k.Version) {
+			p.add("kubernetes %q: not a version like v1.2.3", k.Version)
+		}
+	}
+	for _, g := range c.Graphs {
+		once("graph", g.Name)
+	}
+	for _, x := range c.Components {
+		once("component", x.Name)
+	}
+	for _, r := range c.Releases {
+		once("release", r.Name)
+	}
+	for _, r := range c.Roots {
+		once("root", r.Name)
+	}
+	for _, img := range c.Images {
+		once("image", img.Ref)
+	}
+}
+
+func (c *Catalog) checkGraph(p *problems, g Graph) {
+	if len(g.Modules) == 0 {
+		p.add("graph %s: no module", g.Name)
+	}
+	for _, k := range c.Kubernetes {
+		version := c.VersionOf(g.Name, k)
+		if !semver.MatchString(version) {
+			p.add("graph %s: no version for Kubernetes %s", g.Name, k.Version)
+			continue
+		}
+		if _, err := fs.Stat(configs.Modules, modulesDir(g.Name, version)+"/mod"); err != nil {
+			p.add("graph %s: %w; run: go run ./node-image/modgen", g.Name, err)
+		}
+	}
+}
+
+func modulesDir(graph, version string) string { return path.Join("modules", graph+"-"+version) }
+
+func (c *Catalog) checkComponent(p *problems, x Component) {
+	if (x.Package == "") == (x.C == "") {
+		p.add("component %s: needs either package or c", x.Name)
+	}
+	if c.graph(x.Graph) == nil {
+		p.add("component %s: no graph %q", x.Name, x.Graph)
+	}
+	if x.Release != "" && c.release(x.Release) == nil {
+		p.add("component %s: no release %q", x.Name, x.Release)
+	}
+	if (x.Target == "") != (x.Layer == "") || (x.Target != "" && !path.IsAbs(x.Target)) {
+		p.add("component %s: needs target, an absolute path, and layer, or neither", x.Name)
+	}
+	if x.Layer != "" && !slices.Contains(runtimeLayers, x.Layer) && !slices.Contains(programLayers, x.Layer) {
+		p.add("component %s: no layer %q", x.Name, x.Layer)
+	}
+	if x.Version != "" {
+		for _, k := range c.Kubernetes {
+			if k.Versions[x.Version] == "" {
+				p.add("component %s: Kubernetes %s has no version of %q", x.Name, k.Version, x.Version)
+			}
+		}
+	}
+}
+
+func (c *Catalog) checkImage(p *problems, img ContainerImage) {
+	if img.Root != "" && c.root(img.Root) == nil {
+		p.add("image %s: no root %q", img.Ref, img.Root)
+	}
+	if img.Root == "" && len(img.Extract)+len(img.Append) > 0 {
+		p.add("image %s: extract and append need a root", img.Ref)
+	}
+	for _, f := range img.Files {
+		if (f.Component == "") == (f.Graph == "") || !path.IsAbs(f.Path) {
+			p.add("image %s: a file needs either component or graph, and an absolute path", img.Ref)
+		}
+		if f.Component != "" && c.component(f.Component) == nil {
+			p.add("image %s: no component %q", img.Ref, f.Component)
+		}
+		if f.Graph != "" && c.graph(f.Graph) == nil {
+			p.add("image %s: no graph %q", img.Ref, f.Graph)
+		}
+	}
+	for _, m := range versionOf.FindAllString(img.Ref, -1) {
+		for _, k := range c.Kubernetes {
+			if name := m[1 : len(m)-1]; c.VersionOf(name, k) == "" {
+				p.add("image %s: Kubernetes %s has no version of %q", img.Ref, k.Version, name)
+			}
+		}
+	}
+}
