@@ -48,10 +48,14 @@ func runDoctor(ctx context.Context, a *app, format string) error {
 	return failure.With(fmt.Errorf("this host is not fit for clusters: %s", strings.Join(failed, ", ")), failure.Exit(failure.CodeHost))
 }
 
+// checkTable puts advice on a line of its own: it is long.
 func checkTable(checks []doctor.Check) table {
-	t := table{head: []string{"CHECK", "RESULT", "FOUND", "WHAT TO DO"}}
+	t := table{head: []string{"CHECK", "RESULT", "FOUND"}}
 	for _, c := range checks {
-		t.rows = append(t.rows, []string{c.Name, string(c.Level), c.Value, c.Advice})
+		t.rows = append(t.rows, []string{c.Name, string(c.Level), c.Value})
+		if c.Advice != "" {
+			t.rows = append(t.rows, []string{"", "", "-> " + c.Advice})
+		}
 	}
 	return t
 }

@@ -1,0 +1,69 @@
+# kluster: "make cluster" gives a cluster, "make test" passes all tests.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export GOFLAGS += -buildvcs=false
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+CLI := github.com/kluster-project/kluster/internal/cli
+KLUSTER := bin/kluster
+
+# Specs that "make integration" runs, as a ginkgo label filter.
+LABELS ?= !long
+# Nodes that "make cluster" makes.
+NODES ?= 3
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: cluster
+cluster: build engine ## make a cluster of three nodes, from nothing but Go, git and root or a Docker engine
+	$(KLUSTER) build node-image
+	$(KLUSTER) create --nodes $(NODES)
+	$(KLUSTER) kubectl --save bin/kubectl
+	@echo "next: $(KLUSTER) kubectl -- get nodes"
+
+.PHONY: test
+test: tools unit lint integration ## install what tests need, then run them all
+
+.PHONY: build
+build: ## build bin/kluster and bin/kluster-node
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT)' -o bin/ ./cmd/kluster
+	@# Not stamped: the same program gives the same node image.
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/kluster-node
+
+.PHONY: tools
+tools: build engine ## install what tests need: a C compiler and a Docker engine
+	hack/need.sh gcc=gcc /usr/include/stdlib.h=libc6-dev
+
+.PHONY: engine
+engine: build ## find a Docker engine; as root on Debian or Ubuntu install and start one
+	hack/need.sh mmdebstrap=mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+	KLUSTER=$(KLUSTER) hack/engine.sh
+
+.PHONY: unit
+unit: ## run the unit tests, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /e2e/suites/)
+
+.PHONY: lint
+lint: bin/golangci-lint ## run the linters
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: hack/tools/go.mod hack/tools/go.sum
+	go build -C hack/tools -o $(CURDIR)/bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: integration
+integration: build ## run the specs against real clusters (LABELS= for all)
+	$(KLUSTER) build node-image
+	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
+		go test -count=1 -p 1 -timeout 30m ./e2e/suites/... -ginkgo.label-filter='$(LABELS)'
+
+.PHONY: docs
+docs: ## write docs/cli anew
+	go test ./internal/cli -run TestDocs -update
+
+.PHONY: clean
+clean: ## remove what was built; clusters and the cache stay
+	rm -rf bin
