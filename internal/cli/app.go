@@ -2,12 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
 	"github.com/kluster-project/kluster/internal/status"
+	"github.com/kluster-project/kluster/provider"
 )
 
 // app is one run of the command: what its verbs share.
@@ -61,12 +65,28 @@ func (a *app) close() {
 	}
 }
 
+// connectTime bounds the first exchange with the engine: one that is starting,
+// or hangs, accepts connections and answers nothing.
+const connectTime = 20 * time.Second
+
+// connect reaches the engine, or says that it does not answer.
+func (a *app) connect(ctx context.Context) (provider.Provider, error) {
+	silent := fmt.Errorf("%w: it accepts connections and has not answered for %v", provider.ErrUnavailable, connectTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, silent)
+	defer cancel()
+	p, err := a.deps.Connect(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), silent) {
+		return nil, silent
+	}
+	return p, err
+}
+
 // manager reaches the engine, at the first call.
 func (a *app) manager(ctx context.Context) (Clusters, error) {
 	if a.clusters != nil {
 		return a.clusters, nil
 	}
-	p, err := a.deps.Connect(ctx)
+	p, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

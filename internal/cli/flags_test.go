@@ -90,7 +90,7 @@ func TestEditDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"node", "", 4}, {"", "node", 4}, {"node", "nodes", 1}, {"nmae", "name", 2}, {"wait", "retain", 4},
+		{"", "", 0}, {"node", "", 4}, {"", "node", 4}, {"node", "nodes", 1}, {"mane", "name", 2}, {"wait", "retain", 4},
 	}
 	for _, test := range tests {
 		if got := editDistance(test.a, test.b); got != test.want {

@@ -28,7 +28,7 @@ func Hints(err error) []string {
 		}
 	}
 	walk(err, func(e error) bool {
-		switch e := e.(type) {
+		switch e := e.(type) { //nolint:errorlint // walk comes to the causes by itself
 		case interface{ Hints() []string }:
 			for _, hint := range e.Hints() {
 				add(hint)
@@ -69,7 +69,7 @@ func walk(err error, visit func(error) bool) bool {
 	if !visit(err) {
 		return false
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // this is what unwraps
 	case interface{ Unwrap() error }:
 		return walk(e.Unwrap(), visit)
 	case interface{ Unwrap() []error }:

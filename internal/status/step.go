@@ -14,8 +14,8 @@ const (
 	signEvery = 30 * time.Second
 )
 
-// ErrSkipped, when a step ends with an error that wraps it, marks the step as
-// not needed instead of failed. Make one with Skip.
+// ErrSkipped marks a step that ends with an error wrapping it as not needed
+// instead of failed. Make one with Skip.
 var ErrSkipped = errors.New("skipped")
 
 // Skip is the error to end a step with that was not needed.
@@ -124,7 +124,7 @@ func (s *step) End(err error) {
 		s.parent.parts--
 	}
 	d.active = slices.DeleteFunc(d.active, func(other *step) bool { return other == s })
-	d.line(d.mark(err) + " " + s.title() + " (" + Short(time.Now().Sub(s.began)) + suffix(err) + ")")
+	d.line(d.mark(err) + " " + s.title() + " (" + Short(time.Since(s.began)) + suffix(err) + ")")
 }
 
 // suffix is the reason why a step was skipped; the error of a failed one is
