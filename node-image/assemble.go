@@ -56,7 +56,7 @@ func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Ma
 	if err != nil {
 		return nil, none, err
 	}
-	img, err := b.finish(layers, manifest)
+	img, err := b.finish(layers, manifest, store)
 	return img, manifest, err
 }
 
@@ -113,7 +113,7 @@ func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage)
 }
 
 // finish sets the image's configuration.
-func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest) (v1.Image, error) {
+func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest, store *fileLayer) (v1.Image, error) {
 	img, err := plainImage(layers...)
 	if err != nil {
 		return nil, err
@@ -132,6 +132,7 @@ func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest) (v1.Image, er
 				nodespec.LabelManifest:   string(text),
 				nodespec.LabelProtocol:   strconv.Itoa(nodespec.Protocol),
 				nodespec.LabelKubernetes: b.r.Kubernetes,
+				nodespec.LabelStoreLayer: store.meta.DiffID.String(),
 			},
 		},
 	})

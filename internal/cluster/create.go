@@ -29,7 +29,7 @@ type CreateOptions struct {
 	// Kubeconfig is the file to merge into; "" for the usual rules.
 	Kubeconfig string
 	// OnStep, if not nil, hears each step's name before it runs.
-	OnStep func(name string)
+	OnStep func(ctx context.Context, name string)
 }
 
 // rollbackTime bounds the clean-up after a failed create; it has a context of
@@ -48,6 +48,7 @@ type creation struct {
 
 	host       provider.Host
 	image      map[string]string // node name to image
+	storeLayer map[string]string // image to the layer of its preloaded images
 	pauseImage string
 	images     images
 	facts      facts
@@ -71,7 +72,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	id := rand.Text()
 	c := &creation{
 		m: m, opt: opt, cfg: opt.Config, id: id, began: time.Now(),
-		image: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
+		image: map[string]string{}, storeLayer: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
 			nodespec.LabelCreation: id,

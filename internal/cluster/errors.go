@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kluster-project/kluster/internal/failure"
 )
@@ -33,3 +34,13 @@ var (
 	errRebuild = failure.New("the image and this command do not fit together",
 		failure.Hint("build it again with this kluster: kluster build node-image"))
 )
+
+// timeoutError is a cluster that was not ready in time.
+type timeoutError struct{ wait time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("not ready within %v", e.wait) }
+
+// Hint says what to do about it.
+func (e *timeoutError) Hint() string {
+	return "the logs tell what it waited for; a slow machine may need a longer --wait, and --retain keeps the nodes for a look"
+}

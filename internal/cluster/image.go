@@ -53,6 +53,7 @@ func (c *creation) checkImages(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)
 		}
+		c.storeLayer[ref] = img.Labels[nodespec.LabelStoreLayer]
 		if i > 0 {
 			continue
 		}

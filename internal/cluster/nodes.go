@@ -112,6 +112,9 @@ func (c *creation) nodeSpec(n config.Node) (provider.NodeSpec, error) {
 		System: true, Volumes: systemVolumes, Tmpfs: []string{"/run", "/tmp"},
 		Restart: true, CPUs: n.CPUs, Memory: n.Memory, Env: c.nodeEnv(n),
 	}
+	if layer := c.storeLayer[spec.Image]; layer != "" {
+		spec.LayerMounts = map[string]string{nodespec.StoreDir: layer}
+	}
 	for _, m := range n.Mounts {
 		spec.Mounts = append(spec.Mounts, provider.Mount{
 			HostPath: m.HostPath, Path: m.ContainerPath, ReadOnly: m.ReadOnly,

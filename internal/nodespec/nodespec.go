@@ -23,6 +23,9 @@ const (
 	LabelManifest = "io.kluster.manifest"
 	// LabelProtocol, on images, holds Protocol of its kluster-node.
 	LabelProtocol = "io.kluster.protocol"
+	// LabelStoreLayer, on images, holds the diff ID of the layer that StoreDir
+	// is made of, for engines that mount it on its own.
+	LabelStoreLayer = "io.kluster.layer.store"
 	// LabelKubernetes, on images, holds the Kubernetes version, "v1.36.3".
 	LabelKubernetes = "io.kluster.kubernetes"
 )

@@ -23,6 +23,11 @@ func (p *Provider) CreateNode(ctx context.Context, spec provider.NodeSpec) (prov
 	if err != nil {
 		return provider.Node{}, fmt.Errorf("creating node %q: %w", spec.Name, err)
 	}
+	direct, err := p.layerBinds(ctx, spec)
+	if err != nil {
+		return provider.Node{}, fmt.Errorf("creating node %q: %w", spec.Name, err)
+	}
+	req.host.Binds = append(req.host.Binds, direct...)
 	if spec.System {
 		req.system(spec, p.systemFacts())
 	}
