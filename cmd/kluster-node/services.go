@@ -23,7 +23,7 @@ import (
 const clusterCA = "/etc/kubernetes/pki/ca.crt"
 
 // runStore runs before the container runtime.
-func runStore(_ context.Context, _ *slog.Logger, args []string) error {
+func runStore(ctx context.Context, log *slog.Logger, args []string) error {
 	if err := noArguments(args); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func runStore(_ context.Context, _ *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	return store.Link(filepath.Join(nodespec.StoreDir, runtime.Name), runtime.StateDir)
+	return store.Link(ctx, filepath.Join(nodespec.StoreDir, runtime.Name), runtime.StateDir, log)
 }
 
 // runAPIProxy serves until it is told to stop. A machine of no cluster has

@@ -30,7 +30,7 @@ var _ Cluster = (*API)(nil)
 // Back-off between tries to reach the API, doubling from first to last.
 const (
 	firstBackoff = 250 * time.Millisecond
-	lastBackoff  = 2 * time.Second
+	lastBackoff  = time.Second
 	// watchTime ends a watch now and then, so that a dead one cannot last.
 	watchTime = 5 * time.Minute
 )
@@ -93,19 +93,22 @@ func (a *API) Nodes(ctx context.Context, handle func([]Peer)) error {
 
 // follow lists and watches the nodes that selector chooses, over and over.
 func (a *API) follow(ctx context.Context, selector string, handle func([]Peer)) error {
-	backoff := firstBackoff
+	backoff, told := firstBackoff, ""
 	for {
 		progress, err := a.listAndWatch(ctx, selector, handle)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if progress {
-			backoff = firstBackoff
+			backoff, told = firstBackoff, ""
 		}
 		if err == nil {
 			continue // the watch's time was over
 		}
-		a.log.Warn("cannot watch nodes; trying again", "selector", selector, "in", backoff, "error", err)
+		if err.Error() != told {
+			a.log.Warn("cannot watch nodes; trying again", "selector", selector, "error", err)
+			told = err.Error()
+		}
 		if !sleep(ctx, backoff) {
 			return ctx.Err()
 		}

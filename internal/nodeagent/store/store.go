@@ -5,14 +5,28 @@
 //
 // A linked layer may be the lower layer of a container, and the runtime
 // removes it by removing the link, so garbage collection works as ever.
+//
+// Layers on a FUSE file system (an engine whose storage driver is
+// fuse-overlayfs) must not be linked. When a container first writes to a folder,
+// the kernel's overlayfs holds the lock for renames of the file system that the
+// container's own layer is on, and looks at the linked folder; the FUSE daemon
+// that has to answer may at that moment be waiting for the same lock, to rename
+// something on the same file system. Nothing ends that, and all renames on the
+// host wait behind it. Such layers are copied.
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // What containerd keeps, relative to its state folder.
@@ -30,7 +44,20 @@ const (
 // so a Link that was cut short is done again from wherever it got to.
 //
 // It must not run while containerd does.
-func Link(src, dst string) error {
+func Link(ctx context.Context, src, dst string, log *slog.Logger) error {
+	fuse, err := onFUSE(src)
+	if err != nil {
+		return err
+	}
+	if fuse {
+		log.Warn("preloaded images lie on a FUSE file system; copying their layers", "store", src)
+		return fill(ctx, src, dst, copyTree)
+	}
+	return fill(ctx, src, dst, linkLayers)
+}
+
+// fill does what Link says, with layers to bring the folder of layers over.
+func fill(ctx context.Context, src, dst string, layers func(ctx context.Context, src, dst string) error) error {
 	have, err := exists(filepath.Join(dst, metadata))
 	if err != nil || have {
 		return err
@@ -39,10 +66,11 @@ func Link(src, dst string) error {
 	if err != nil || !preloaded {
 		return err
 	}
-	for _, dir := range []string{snapshots, blobs} {
-		if err := linkEntries(filepath.Join(src, dir), filepath.Join(dst, dir)); err != nil {
-			return fmt.Errorf("linking preloaded images: %w", err)
-		}
+	if err := layers(ctx, filepath.Join(src, snapshots), filepath.Join(dst, snapshots)); err != nil {
+		return fmt.Errorf("bringing over the layers of preloaded images: %w", err)
+	}
+	if err := linkEntries(filepath.Join(src, blobs), filepath.Join(dst, blobs)); err != nil {
+		return fmt.Errorf("linking preloaded images: %w", err)
 	}
 	for _, file := range []string{snapshotd, metadata} {
 		if err := copyFile(filepath.Join(src, file), filepath.Join(dst, file)); err != nil {
@@ -58,6 +86,42 @@ func exists(path string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func linkLayers(_ context.Context, src, dst string) error { return linkEntries(src, dst) }
+
+// copyTree copies a folder with all owners, modes, links and attributes. The
+// copy appears as a whole; one that was cut short is thrown away.
+func copyTree(ctx context.Context, src, dst string) error {
+	for _, path := range []string{src, dst} {
+		if have, err := exists(path); err != nil || have == (path == dst) {
+			return err
+		}
+	}
+	temp := dst + ".new"
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o700); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, "cp", "-a", src, temp).CombinedOutput(); err != nil {
+		return fmt.Errorf("copying %s: %w: %s", src, err, strings.TrimSpace(string(out)))
+	}
+	return os.Rename(temp, dst)
+}
+
+// onFUSE says whether path, if it exists, is on a FUSE file system.
+func onFUSE(path string) (bool, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(path, &st)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking for the file system of %s: %w", path, err)
+	}
+	return st.Type == unix.FUSE_SUPER_MAGIC, nil
 }
 
 // linkEntries puts a link to each entry of src into dst. An entry that is

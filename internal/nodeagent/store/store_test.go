@@ -1,6 +1,7 @@
 package store
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,7 +47,7 @@ func read(t *testing.T, dir, name string) string {
 
 func link(t *testing.T, src, dst string) {
 	t.Helper()
-	if err := Link(src, dst); err != nil {
+	if err := Link(t.Context(), src, dst, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,5 +125,40 @@ func TestNoStore(t *testing.T) {
 	entries, err := os.ReadDir(dst)
 	if err != nil || len(entries) != 0 {
 		t.Errorf("made %v (%v) from nothing", entries, err)
+	}
+}
+
+// What is done where the store lies on FUSE.
+func TestCopyLayers(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	if err := os.Link(filepath.Join(src, layer, "fs/bin/sh"), filepath.Join(src, layer, "fs/bin/ash")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dst, snapshots+".new/7/fs/bin/half", "of a copy that was cut short")
+	for range 2 {
+		if err := fill(t.Context(), src, dst, copyTree); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Lstat(filepath.Join(dst, layer))
+	if err != nil || !info.IsDir() {
+		t.Fatalf("layer is %v, %v", info, err)
+	}
+	var names []os.FileInfo
+	for _, name := range []string{"sh", "ash"} {
+		info, err := os.Stat(filepath.Join(dst, layer, "fs/bin", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, info)
+	}
+	if !os.SameFile(names[0], names[1]) {
+		t.Error("a hard link was copied as two files")
+	}
+	if _, err := os.Stat(filepath.Join(dst, layer, "fs/bin/half")); !os.IsNotExist(err) {
+		t.Error("half of an earlier copy is there")
+	}
+	if got := read(t, dst, metadata); got != "meta" {
+		t.Errorf("database is %q", got)
 	}
 }
