@@ -61,7 +61,7 @@ fi
 install_engine
 if [[ -d /run/systemd/system ]]; then
 	systemctl enable --quiet --now docker
-elif ! wait_reachable 5; then # the package may have started it
+elif [[ ! -e $pidfile ]] || ! wait_reachable 5; then # the package may have started it
 	start_by_hand
 fi
 if ! wait_reachable 60; then
