@@ -51,6 +51,9 @@ func withoutEntry(data []byte, name string) ([]byte, error) {
 				return err
 			}
 			changed = drop(seq, name) || changed
+			if len(seq.Content) == 0 {
+				liftComment(root, l)
+			}
 		}
 		if c := field(root, "current-context"); c != nil && c.Value == name {
 			set(root, "current-context", text(""))

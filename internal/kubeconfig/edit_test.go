@@ -186,15 +186,16 @@ func load(t *testing.T, data []byte) *api.Config {
 // FuzzMerge: whatever is in the file, merging fails or leaves all that was there
 // and the entry; and removing the entry again leaves what was there.
 func FuzzMerge(f *testing.F) {
-	f.Add([]byte(theirs), "kluster-demo")
-	f.Add([]byte(""), "kluster-a")
-	f.Add([]byte("apiVersion: v1\nkind: Config\nclusters: [{name: kluster-a, cluster: {}}, {name: kluster-a}]\n"), "kluster-a")
-	f.Add([]byte(`{"clusters":[null,{"name":"x"}],"current-context":"x"}`), "x")
-	f.Add([]byte("users: &a\n- name: x\ncontexts: []\nclusters: *a\n"), "y")
-	f.Fuzz(func(t *testing.T, data []byte, name string) {
-		e := entry
-		e.Name = name
-		merged, err := withEntry(data, e)
+	for _, seed := range []string{
+		theirs, "", "apiVersion: v1\nkind: Config\nclusters: [{name: kluster-demo, cluster: {}}, {name: kluster-demo}]\n",
+		`{"clusters":[null,{"name":"x"}],"current-context":"x"}`,
+		"users: &a\n- name: x\ncontexts: []\nclusters: *a\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	name := entry.Name
+	f.Fuzz(func(t *testing.T, data []byte) {
+		merged, err := withEntry(data, entry)
 		if err != nil {
 			return
 		}

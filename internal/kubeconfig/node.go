@@ -34,6 +34,17 @@ func set(m *yaml.Node, key string, value *yaml.Node) {
 	m.Content = append(m.Content, text(key), value)
 }
 
+// liftComment moves the comment behind a key to the line above it: the encoder
+// puts an empty list on the next line otherwise, where it is not YAML.
+func liftComment(m *yaml.Node, key string) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		k := m.Content[i]
+		if k.Value == key && k.LineComment != "" && k.HeadComment == "" {
+			k.HeadComment, k.LineComment = k.LineComment, ""
+		}
+	}
+}
+
 // sequence gives the list at key of a mapping, made if it is absent or null.
 func sequence(m *yaml.Node, key string) (*yaml.Node, error) {
 	n := field(m, key)
