@@ -68,16 +68,23 @@ func (m *Manager) names(ctx context.Context) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// removeEntry takes a cluster's entry out of the kubeconfig at path, or where
-// the usual rules find it.
+// removeEntry takes a cluster's entry out of the kubeconfig at path, or out of
+// every file that kubectl reads.
 func (m *Manager) removeEntry(ctx context.Context, path, cluster string) error {
-	path, err := kubeconfig.Path(path, os.Getenv)
-	if err != nil {
-		return err
+	paths := []string{path}
+	if path == "" {
+		var err error
+		if paths, err = kubeconfig.Paths(os.Getenv); err != nil {
+			return err
+		}
 	}
-	warning, err := kubeconfig.Remove(ctx, path, ContextName(cluster))
-	if warning != "" {
-		m.reporter.Note("%s", warning)
+	var errs []error
+	for _, p := range paths {
+		warning, err := kubeconfig.Remove(ctx, p, ContextName(cluster))
+		if warning != "" {
+			m.reporter.Note("%s", warning)
+		}
+		errs = append(errs, err)
 	}
-	return err
+	return errors.Join(errs...)
 }

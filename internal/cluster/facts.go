@@ -27,9 +27,17 @@ func (f facts) label() (string, error) {
 	return string(b), nil
 }
 
-// server is the API's URL on the host.
+// server is the API's URL on the host. An API that listens on every address is
+// reached by the loopback one, which is in its certificate.
 func (f facts) server() string {
-	return "https://" + netip.AddrPortFrom(f.APIAddr, uint16(f.APIPort)).String()
+	addr := f.APIAddr
+	switch addr {
+	case netip.IPv4Unspecified():
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		addr = netip.IPv6Loopback()
+	}
+	return "https://" + netip.AddrPortFrom(addr, uint16(f.APIPort)).String()
 }
 
 // factsOf reads the facts off any of a cluster's nodes.
