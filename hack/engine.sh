@@ -48,6 +48,10 @@ start_by_hand() {
 	engine=$!
 }
 
+if [[ ! -x $kluster ]]; then
+	echo "error: no program $kluster: make build" >&2
+	exit 1
+fi
 reachable && exit 0
 if [[ -n ${DOCKER_HOST:-}${DOCKER_CONTEXT:-} ]]; then
 	give_up "unset DOCKER_HOST and DOCKER_CONTEXT to use an engine of this machine"
