@@ -72,6 +72,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.BoolVar(&opts.retain, "retain", false, "keep what a failed create has made")
 	addChoice(cmd, &opts.output, "output", "o", "how to print", formatName, formatJSON)
 	complete(cmd, "kubernetes-version", a.kubernetesVersions)
+	addListSteps(a, cmd)
 	return cmd
 }
 
@@ -113,6 +114,7 @@ func runCreate(ctx context.Context, a *app, opts *createOptions) error {
 	}
 	summary, err := clusters.Create(ctx, cluster.CreateOptions{
 		Config: cfg, Wait: opts.wait, Retain: opts.retain, Kubeconfig: opts.kubeconfig,
+		OnStep: a.interruptAt(),
 	})
 	if err != nil {
 		return err
