@@ -31,7 +31,7 @@ type fake struct {
 var errBroken = errors.New("broken")
 
 func (f *fake) record(call string) error {
-	call = strings.TrimSpace(strings.ReplaceAll(call, f.root, ""))
+	call = strings.TrimRight(strings.ReplaceAll(call, f.root, ""), " ")
 	f.calls = append(f.calls, call)
 	if f.broken != "" && strings.Contains(call, f.broken) {
 		return errBroken
