@@ -13,7 +13,7 @@ import (
 // them; taking one out needs a reason.
 var repairs = []string{
 	"user-namespace", "cgroup-mounts-writable", "mount-setuid", "shared-mounts", "cgroup-v1-unscoped",
-	"cgroup-v1-misc", "cgroup-v1-unified", "cgroup-v1-kubelet", "machine-id", "product-files", "kernel-log",
+	"cgroup-v1-misc", "cgroup-v1-unified", "cgroup-v1-kubelet", "booted-mark", "machine-id", "product-files", "kernel-log",
 	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment",
 	"runtime-configuration", "pod-network-configuration",
 }

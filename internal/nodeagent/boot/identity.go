@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 // Where a node keeps what it made up about itself, so that it is the same
@@ -121,6 +123,14 @@ func provideKmsg(_ context.Context, m *Machine) error {
 	}
 	if err := os.Symlink("console", m.path("/dev/kmsg")); err != nil && !os.IsExist(err) {
 		return fmt.Errorf("making /dev/kmsg: %w", err)
+	}
+	return nil
+}
+
+// forgetBoot takes the mark of the last boot away.
+func forgetBoot(_ context.Context, m *Machine) error {
+	if err := os.Remove(m.path(nodespec.BootedFile)); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("removing the mark of the last boot: %w", err)
 	}
 	return nil
 }

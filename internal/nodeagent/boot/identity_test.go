@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 func TestMachineID(t *testing.T) {
@@ -188,4 +190,13 @@ func TestRestricted(t *testing.T) {
 			t.Errorf("%s: got %v", tc.name, got)
 		}
 	}
+}
+
+func TestBootedMarkGoesAtEveryStart(t *testing.T) {
+	m, _ := newMachine(t, map[string]string{nodespec.BootedFile: ""})
+	mustStep(t, m, "booted-mark")
+	if _, err := os.Stat(m.path(nodespec.BootedFile)); !os.IsNotExist(err) {
+		t.Errorf("the mark is still there: %v", err)
+	}
+	mustStep(t, m, "booted-mark")
 }

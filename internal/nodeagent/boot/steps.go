@@ -43,6 +43,11 @@ var Steps = []Step{
 		Run: makeKubeletCgroups,
 	},
 	{
+		Name: "booted-mark", Needed: true,
+		Why: "after a restart the mark of the last boot would say that this one has ended",
+		Run: forgetBoot,
+	},
+	{
 		Name: "machine-id", Needed: true,
 		Why: "the kubelet and network add-ons tell nodes apart by it, and every node of an image has the same",
 		Run: renewMachineID,
