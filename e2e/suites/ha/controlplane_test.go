@@ -28,7 +28,7 @@ var _ = Describe("A control plane that is killed", Serial, harness.Short, func()
 			report("from start to whole", time.Since(started))
 			report("from kill to whole", time.Since(killed))
 			w.awaitMore(ctx, 20, time.Minute)
-			w.verify(ctx)
+			w.verifyNoOutage(ctx)
 		})
 	}
 })
@@ -51,7 +51,7 @@ var _ = Describe("Two control planes that are killed", Serial, harness.Long, fun
 		}
 		awaitWhole(ctx, e)
 		w.awaitMore(ctx, 20, time.Minute)
-		w.stop()
+		w.verify(ctx)
 	})
 })
 
@@ -68,6 +68,6 @@ var _ = Describe("A control plane that crashes", Serial, harness.Long, func() {
 		}).WithTimeout(time.Minute).Should(BeTrue(), "the engine starts it again")
 		awaitWhole(ctx, e)
 		w.awaitMore(ctx, 20, time.Minute)
-		w.verify(ctx)
+		w.verifyNoOutage(ctx)
 	})
 })

@@ -24,7 +24,7 @@ var _ = Describe("The load balancer", Serial, func() {
 		Expect(portOf(ctx, e)).To(Equal(port))
 		Consistently(ctx, func(ctx context.Context) ([]string, error) { return c.NotReady(ctx) }).
 			WithTimeout(10 * time.Second).Should(BeEmpty())
-		w.verify(ctx)
+		w.verifyNoOutage(ctx)
 	})
 
 	It("is not needed by the nodes", harness.Long, func(ctx SpecContext) {
