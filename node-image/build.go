@@ -96,7 +96,7 @@ func (b *builder) parts(ctx context.Context) (*parts, error) {
 	for i := range b.r.Programs {
 		if prog := &b.r.Programs[i]; prog.Kind == KindRelease {
 			g.Go(func() error {
-				dir, err := b.download(ctx, prog)
+				dir, err := b.published(ctx, prog)
 				p.setOutput(prog.Name, dir)
 				return err
 			})

@@ -82,6 +82,9 @@ func (e *DiskFullError) Error() string {
 
 func (e *DiskFullError) Unwrap() error { return e.Err }
 
+// ExitCode is that of an unfit host.
+func (e *DiskFullError) ExitCode() int { return exitUnfit }
+
 // diskError makes errors of a full disk recognisable.
 func diskError(err error) error {
 	var full *DiskFullError

@@ -45,6 +45,9 @@ func (e *UnknownVersionError) Error() string {
 	return fmt.Sprintf("Kubernetes version %q is not known; known are: %s", e.Version, strings.Join(e.Known, ", "))
 }
 
+// ExitCode is that of bad input.
+func (e *UnknownVersionError) ExitCode() int { return exitBadInput }
+
 // Versions lists the Kubernetes versions with an entry, the default first.
 func (c *Catalog) Versions() []string {
 	var out []string

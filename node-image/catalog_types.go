@@ -54,9 +54,17 @@ type Release struct {
 	URL string `yaml:"url"`
 	// SHA256 pins the file per "VERSION/ARCH" or "VERSION/ARCH/NAME".
 	SHA256 map[string]string `yaml:"sha256"`
-	// Checksum is the URL of a file of upstream's that holds the sha256, alone
+	// Checksums is the URL of a file of upstream's that holds the sha256, alone
 	// or in a line with the file's name; used where SHA256 has no entry.
-	Checksum string `yaml:"checksum"`
+	Checksums string `yaml:"checksums"`
+	// Signature of Checksums: "clearsigned", the URL of a detached OpenPGP
+	// signature, or "unsigned" for a file that is trusted because it came from
+	// upstream's server over https.
+	Signature string `yaml:"signature"`
+	// Keys is the file below configs/keys with the signers' public keys, and
+	// Fingerprints which primary keys of these count.
+	Keys         string   `yaml:"keys"`
+	Fingerprints []string `yaml:"fingerprints"`
 	// Member is the program's path in the archive that URL names (.tar.gz).
 	Member string `yaml:"member"`
 }

@@ -107,4 +107,13 @@ type HostError struct{ Reason, Remedy string }
 
 func (e *HostError) Error() string { return e.Reason + ": " + e.Remedy }
 
+// ExitCode is that of an unfit host.
+func (e *HostError) ExitCode() int { return exitUnfit }
+
+// The exit codes that errors here ask for.
+const (
+	exitBadInput = 2
+	exitUnfit    = 4
+)
+
 var errNoDebian = errors.New("no source of Debian packages is configured")

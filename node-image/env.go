@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
+
+	"github.com/kluster-project/kluster/configs"
 )
 
 // Env is what Resolve and Build use of the machine. Its zero value is the
@@ -14,7 +17,9 @@ type Env struct {
 	Go         string // the go command
 	Mmdebstrap string // the mmdebstrap command
 	Keyring    string // file with the keys of Debian's archive
+	Gpgv       string // the gpgv command
 	HTTP       *http.Client
+	Keys       fs.FS // keys of upstreams' signatures
 	// Sources lists the machine's configured package sources.
 	Sources func() ([]aptSource, error)
 }
@@ -28,6 +33,12 @@ func (e Env) withDefaults() Env {
 	}
 	if e.Keyring == "" {
 		e.Keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	}
+	if e.Gpgv == "" {
+		e.Gpgv = "gpgv"
+	}
+	if e.Keys == nil {
+		e.Keys = configs.Keys()
 	}
 	if e.HTTP == nil {
 		e.HTTP = http.DefaultClient

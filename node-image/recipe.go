@@ -85,13 +85,13 @@ const (
 type Program struct {
 	Name, Version string
 	Kind          Kind
-	Source        string // as the manifest says it
-	Graph         string // KindModule, KindC
-	Output        string // KindModule: the file's name in go build's output
-	File          string // KindC: the source file in the module
-	URL, Checksum string // KindRelease
-	Member        string
-	Digest        string // KindFile, and KindRelease where it is pinned
+	Source        string   // as the manifest says it
+	Graph         string   // KindModule, KindC
+	Output        string   // KindModule: the file's name in go build's output
+	File          string   // KindC: the source file in the module
+	URL, Member   string   // KindRelease
+	Digest        string   // KindFile, and KindRelease where it is pinned
+	Sums          *SumFile `json:",omitempty"` // KindRelease where Digest is not
 	Target, Layer string
 
 	path string // KindFile

@@ -1,15 +1,12 @@
 package nodeimage
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,11 +14,32 @@ import (
 	"strings"
 )
 
-// download gives a folder with a program of upstream's release. Its file is
-// compared with the pinned sha256 or, without one, with upstream's checksum
-// file.
-func (b *builder) download(ctx context.Context, prog *Program) (string, error) {
+// published gives a folder with a program of upstream's release.
+func (b *builder) published(ctx context.Context, prog *Program) (string, error) {
+	from, err := b.download(ctx, prog)
+	if err != nil {
+		return "", err
+	}
 	return b.step(ctx, "release-"+prog.Name, prog, func(dir string) error {
+		file := filepath.Join(dir, prog.Name)
+		if prog.Member == "" {
+			return os.Link(from, file)
+		}
+		return unpackMember(from, prog.Member, file)
+	})
+}
+
+func (p *Program) downloadStep() string { return "download-" + path.Base(p.URL) }
+
+// download gives the file as upstream publishes it, which may be an archive of
+// several programs. It must have the pinned sha256 or, without one, that in
+// upstream's checksum file.
+func (b *builder) download(ctx context.Context, prog *Program) (string, error) {
+	inputs := struct {
+		URL, Digest string
+		Sums        *SumFile
+	}{prog.URL, prog.Digest, prog.Sums}
+	dir, err := b.step(ctx, prog.downloadStep(), inputs, func(dir string) error {
 		want := strings.TrimPrefix(prog.Digest, "sha256:")
 		if want == "" {
 			var err error
@@ -29,33 +47,37 @@ func (b *builder) download(ctx context.Context, prog *Program) (string, error) {
 				return err
 			}
 		}
-		file := filepath.Join(dir, prog.Name)
-		if prog.Member == "" {
-			return b.fetchFile(ctx, prog.URL, want, file)
-		}
-		archive := filepath.Join(dir, "archive")
-		if err := b.fetchFile(ctx, prog.URL, want, archive); err != nil {
-			return err
-		}
-		defer os.Remove(archive)
-		return unpackMember(archive, prog.Member, file)
+		return b.fetchFile(ctx, prog.URL, want, filepath.Join(dir, "file"))
 	})
+	return filepath.Join(dir, "file"), err
 }
 
-// upstreamSum reads the sha256 of a release from upstream's checksum file.
+// upstreamSum reads the sha256 of a release from upstream's checksum file,
+// whose signature is verified first.
 func (b *builder) upstreamSum(ctx context.Context, prog *Program) (string, error) {
-	if prog.Checksum == "" {
-		return "", &ChecksumError{What: prog.URL, Err: errors.New("neither a sha256 nor a checksum file is known")}
+	s := prog.Sums
+	if s == nil || s.Signature == "" {
+		return "", unpinned(prog)
 	}
-	var text strings.Builder
-	if err := b.fetch(ctx, prog.Checksum, &limited{w: &text, left: 1 << 20}); err != nil {
+	data, err := b.fetchText(ctx, s.URL)
+	if err != nil {
 		return "", err
 	}
-	sum, err := findSum(text.String(), path.Base(prog.URL))
+	text, err := b.verified(ctx, s, data)
 	if err != nil {
-		return "", &ChecksumError{What: prog.Checksum, Err: err}
+		return "", err
+	}
+	sum, err := findSum(string(text), path.Base(prog.URL))
+	if err != nil {
+		return "", &ChecksumError{What: s.URL, Err: err}
 	}
 	return sum, nil
+}
+
+// unpinned refuses a release that nothing vouches for.
+func unpinned(prog *Program) error {
+	return &SpecError{"source", fmt.Sprintf("nothing vouches for the published %s %s: the table of components has neither its sha256 nor a signed checksum file; build it (--source modules) or put in your own (--component %s=PATH)",
+		prog.Name, prog.Version, prog.Name)}
 }
 
 var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -90,62 +112,4 @@ func (b *builder) fetchFile(ctx context.Context, url, want, file string) (err er
 		return &ChecksumError{What: url, Err: fmt.Errorf("its sha256 is %s, not %s", got, want)}
 	}
 	return nil
-}
-
-func (b *builder) fetch(ctx context.Context, url string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := b.r.env.HTTP.Do(req)
-	if err != nil {
-		return &NetworkError{What: req.URL.Host, Err: err}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return &NetworkError{What: url, Err: errors.New(resp.Status)}
-	}
-	if _, err = io.Copy(w, resp.Body); err != nil && diskError(err) == err {
-		err = &NetworkError{What: url, Err: err}
-	}
-	return err
-}
-
-// limited fails once more than left bytes were written to it.
-type limited struct {
-	w    io.Writer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.left -= len(p); l.left < 0 {
-		return 0, errors.New("too long for a checksum file")
-	}
-	return l.w.Write(p)
-}
-
-// unpackMember copies one file out of a .tar.gz.
-func unpackMember(archive, member, file string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	zr, err := gzip.NewReader(f)
-	if err != nil {
-		return fmt.Errorf("unpacking a release: %w", err)
-	}
-	tr := tar.NewReader(zr)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("unpacking a release: no file %s in it", member)
-		}
-		if err != nil {
-			return fmt.Errorf("unpacking a release: %w", err)
-		}
-		if path.Clean(h.Name) == path.Clean(member) && h.Typeflag == tar.TypeReg {
-			return writeFile(file, tr)
-		}
-	}
 }

@@ -19,6 +19,9 @@ type SpecError struct{ Field, Reason string }
 
 func (e *SpecError) Error() string { return e.Field + ": " + e.Reason }
 
+// ExitCode is that of bad input.
+func (e *SpecError) ExitCode() int { return exitBadInput }
+
 func resolve(ctx context.Context, c *Catalog, spec Spec, env Env) (*Recipe, error) {
 	k, err := c.Find(spec.Kubernetes)
 	if err != nil {
@@ -121,7 +124,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 		}
 		p.Kind, p.Source, p.Digest, p.path = KindFile, "file", digest, file
 	case x.spec.Source == SourceRelease && comp.Release != "" && !(graph.Staging && x.spec.Checkout != ""):
-		x.release(&p, comp)
+		return p, x.release(&p, comp)
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
 		p.Source = x.sourceOf(graph, graph.Modules[0])
@@ -140,16 +143,31 @@ func (x *resolver) sourceOf(g *Graph, module string) string {
 	return fmt.Sprintf("module %s@%s", module, x.c.VersionOf(g.Name, x.k))
 }
 
-func (x *resolver) release(p *Program, comp Component) {
+// release makes p a published program. One that nothing vouches for is refused.
+func (x *resolver) release(p *Program, comp Component) error {
 	rel := x.c.release(comp.Release)
-	p.Kind, p.URL = KindRelease, x.expand(rel.URL, comp.Name, p.Version)
-	p.Checksum, p.Member = x.expand(rel.Checksum, comp.Name, p.Version), x.expand(rel.Member, comp.Name, p.Version)
-	p.Source = "release " + p.URL
+	expand := func(s string) string { return x.expand(s, comp.Name, p.Version) }
+	p.Kind, p.URL, p.Member = KindRelease, expand(rel.URL), expand(rel.Member)
 	for _, key := range []string{p.Version + "/" + x.spec.Arch + "/" + p.Name, p.Version + "/" + x.spec.Arch} {
-		if sum := rel.SHA256[key]; sum != "" && p.Digest == "" {
-			p.Digest = "sha256:" + sum
+		if sum := rel.SHA256[key]; sum != "" {
+			p.Digest, p.Source = "sha256:"+sum, "release "+p.URL+" (sha256 pinned)"
+			return nil
 		}
 	}
+	if rel.Checksums == "" || rel.Signature == "" {
+		return unpinned(p)
+	}
+	p.Sums = &SumFile{URL: expand(rel.Checksums), Signature: expand(rel.Signature), Fingerprints: rel.Fingerprints}
+	p.Source = "release " + p.URL + " (" + p.Sums.trust() + ")"
+	if rel.Keys == "" {
+		return nil
+	}
+	var err error
+	if p.Sums.armored, err = fs.ReadFile(x.r.env.Keys, rel.Keys); err != nil {
+		return fmt.Errorf("reading the keys of %s: %w", comp.Release, err)
+	}
+	p.Sums.Keys = digestOf(p.Sums.armored)
+	return nil
 }
 
 // execName is the name that "go build" gives a package's program.

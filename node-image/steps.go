@@ -35,7 +35,8 @@ func (b *builder) step(ctx context.Context, name string, inputs any, fill func(d
 // read.
 var titles = []struct{ prefix, text string }{
 	{"build-", "compiling %s"},
-	{"release-", "downloading %s"},
+	{"download-", "downloading %s"},
+	{"release-", "unpacking %s"},
 	{"root-", "installing Debian packages (%s)"},
 	{"layer-", "packing %s"},
 	{"image-", "making image %s"},
@@ -63,10 +64,18 @@ func (r *Recipe) estimates() (map[string]time.Duration, error) {
 	for _, g := range r.Graphs {
 		out["build-"+g.Name] = c.graph(g.Name).Estimate
 	}
+	for _, prog := range r.Programs {
+		if prog.Kind == KindRelease {
+			out[prog.downloadStep()] = downloadEstimate
+		}
+	}
 	for _, root := range r.Roots {
 		out["root-"+root.Name] = root.Estimate
 	}
 	return out, nil
 }
 
-const storeEstimate = 30 * time.Second
+const (
+	storeEstimate    = 30 * time.Second
+	downloadEstimate = 5 * time.Second
+)

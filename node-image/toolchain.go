@@ -16,8 +16,11 @@ import (
 type ToolchainError struct{ Reason string }
 
 func (e *ToolchainError) Error() string {
-	return e.Reason + "; building from modules needs Go (https://go.dev/dl), or use --source release"
+	return e.Reason + "; a node image is built with Go (https://go.dev/dl)"
 }
+
+// ExitCode is that of an unfit host.
+func (e *ToolchainError) ExitCode() int { return exitUnfit }
 
 // goVersion asks the go command for its version, "go1.26.8".
 func goVersion(ctx context.Context, goCmd string) (string, error) {

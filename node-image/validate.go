@@ -35,9 +35,7 @@ func (c *Catalog) validate() error {
 		c.checkComponent(p, x)
 	}
 	for _, r := range c.Releases {
-		if r.URL == "" || (r.Checksum == "" && len(r.SHA256) == 0) {
-			p.add("release %s: needs a url, and a checksum or sha256", r.Name)
-		}
+		r.check(p)
 	}
 	for _, r := range c.Roots {
 		if r.Suite == "" || len(r.Packages) == 0 || !slices.Contains([]string{"minbase", "extract"}, r.Variant) {
