@@ -19,10 +19,14 @@ func TestMirrorsAreDebiansOwn(t *testing.T) {
 		"https://other.example/sdk\tsdk-bookworm\tmain\t$(ORIGIN)\n"
 	env := Env{Keyring: "/k.gpg", Sources: func() ([]aptSource, error) { return parseSources(text), nil }}
 	for suite, want := range map[string][]string{
-		"bookworm": {"deb [signed-by=/k.gpg] http://m.example/debian/ bookworm main", "deb [signed-by=/k.gpg] http://m.example/debian/ bookworm-updates main",
-			"deb [signed-by=/k.gpg] http://m.example/security/ bookworm-security main"},
-		"trixie": {"deb [signed-by=/k.gpg] http://m.example/debian/ trixie main", "deb [signed-by=/k.gpg] http://m.example/debian/ trixie-updates main",
-			"deb [signed-by=/k.gpg] http://m.example/security/ trixie-security main"},
+		"bookworm": {
+			"deb [signed-by=/k.gpg] http://m.example/debian/ bookworm main", "deb [signed-by=/k.gpg] http://m.example/debian/ bookworm-updates main",
+			"deb [signed-by=/k.gpg] http://m.example/security/ bookworm-security main",
+		},
+		"trixie": {
+			"deb [signed-by=/k.gpg] http://m.example/debian/ trixie main", "deb [signed-by=/k.gpg] http://m.example/debian/ trixie-updates main",
+			"deb [signed-by=/k.gpg] http://m.example/security/ trixie-security main",
+		},
 	} {
 		got, err := env.mirrors(context.Background(), suite)
 		if err != nil {

@@ -73,8 +73,10 @@ func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, image v1.Imag
 	return b.sandboxRun(ctx, dir, SandboxRun{
 		Name: "build-" + g.Name, Image: image,
 		Args: append([]string{"sh", "-ec", `mkdir -p /out; cd /src; exec "$@"`, "sh"}, append(args, g.Packages...)...),
-		Env: []string{"CGO_ENABLED=1", "GOOS=linux", "GOARCH=" + b.r.Arch, "GOTOOLCHAIN=local", "GOFLAGS=", "GOPROXY=off", "GOSUMDB=off",
-			"GOMODCACHE=/modules", "GOCACHE=/tmp/go-build", "HOME=/root", "PATH=" + nodePath},
+		Env: []string{
+			"CGO_ENABLED=1", "GOOS=linux", "GOARCH=" + b.r.Arch, "GOTOOLCHAIN=local", "GOFLAGS=", "GOPROXY=off", "GOSUMDB=off",
+			"GOMODCACHE=/modules", "GOCACHE=/tmp/go-build", "HOME=/root", "PATH=" + nodePath,
+		},
 		Mounts: map[string]string{root: "/usr/local/go", modules: "/modules", work: "/src"},
 	})
 }
@@ -97,8 +99,10 @@ func (b *builder) cBuild(ctx context.Context, prog *Program, image v1.Image) (st
 		source := filepath.Join(module, prog.File)
 		return b.sandboxRun(ctx, dir, SandboxRun{
 			Name: "build-" + prog.Name, Image: image,
-			Args: []string{"sh", "-ec", `mkdir -p /out; exec gcc -Os -Wall -Werror -static -s -DVERSION="$1" -o "/out/$2" "/src/$3"`,
-				"sh", "v" + prog.Version + "-kluster", prog.Name, filepath.Base(source)},
+			Args: []string{
+				"sh", "-ec", `mkdir -p /out; exec gcc -Os -Wall -Werror -static -s -DVERSION="$1" -o "/out/$2" "/src/$3"`,
+				"sh", "v" + prog.Version + "-kluster", prog.Name, filepath.Base(source),
+			},
 			Env:    []string{"PATH=" + nodePath},
 			Mounts: map[string]string{filepath.Dir(source): "/src"},
 		})

@@ -3,7 +3,6 @@ package nodeimage
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -84,8 +83,10 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 	if err != nil {
 		return err
 	}
-	args := []string{"--format=tar", "--variant=" + r.Variant, "--architectures=" + b.r.Arch,
-		"--include=" + strings.Join(packages, ",")}
+	args := []string{
+		"--format=tar", "--variant=" + r.Variant, "--architectures=" + b.r.Arch,
+		"--include=" + strings.Join(packages, ","),
+	}
 	for _, p := range excluded {
 		args = append(args, "--dpkgopt=path-exclude="+p)
 	}
@@ -99,8 +100,10 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 }
 
 // excluded is what no node reads.
-var excluded = []string{"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
-	"/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/lib/udev/hwdb.d/*"}
+var excluded = []string{
+	"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
+	"/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/lib/udev/hwdb.d/*",
+}
 
 // HostError is something the machine lacks.
 type HostError struct{ Reason, Remedy string }
@@ -115,5 +118,3 @@ const (
 	exitBadInput = 2
 	exitUnfit    = 4
 )
-
-var errNoDebian = errors.New("no source of Debian packages is configured")

@@ -123,7 +123,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 			return p, fmt.Errorf("reading component %s: %w", comp.Name, err)
 		}
 		p.Kind, p.Source, p.Digest, p.path = KindFile, "file", digest, file
-	case x.spec.Source == SourceRelease && comp.Release != "" && !(graph.Staging && x.spec.Checkout != ""):
+	case x.spec.Source == SourceRelease && comp.Release != "" && (!graph.Staging || x.spec.Checkout == ""):
 		return p, x.release(&p, comp)
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
@@ -227,7 +227,7 @@ func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
 	version := x.c.VersionOf(g.Name, x.k)
 	in := GraphInput{Name: g.Name, Version: version, Modules: g.Modules, CGO: g.CGO, Tags: g.Tags, LDFlags: x.ldflags(g, version)}
 	for _, comp := range x.c.Components {
-		if comp.Graph == g.Name && comp.Package != "" && !(x.spec.Source == SourceRelease && comp.Release != "") {
+		if comp.Graph == g.Name && comp.Package != "" && (x.spec.Source != SourceRelease || comp.Release == "") {
 			in.Packages = append(in.Packages, comp.Package)
 		}
 	}

@@ -111,7 +111,7 @@ func TestCheckoutDigest(t *testing.T) {
 	m.write("tree/go.mod", "module k8s.io/kubernetes\n\ngo 1.26.0\n")
 	tree := m.path("tree")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example", "commit", "-qm", "x"}} {
-		if out, err := exec.Command("git", append([]string{"-C", tree}, args...)...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", tree}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}

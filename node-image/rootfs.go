@@ -86,8 +86,10 @@ func rootEntries() ([]rootEntry, error) {
 }
 
 // rootDirs are empty folders of a node.
-var rootDirs = []string{"etc/cni/net.d", "etc/kluster", "etc/kubernetes/manifests", "var/lib/kubelet", "var/lib/etcd", "var/lib/containerd",
-	"var/log/containers", "var/log/pods", "var/local-path-provisioner", "usr/libexec/kubernetes/kubelet-plugins/volume/exec"}
+var rootDirs = []string{
+	"etc/cni/net.d", "etc/kluster", "etc/kubernetes/manifests", "var/lib/kubelet", "var/lib/etcd", "var/lib/containerd",
+	"var/log/containers", "var/log/pods", "var/local-path-provisioner", "usr/libexec/kubernetes/kubelet-plugins/volume/exec",
+}
 
 func rootfsDigest() (string, error) {
 	entries, err := rootEntries()

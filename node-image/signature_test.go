@@ -136,7 +136,7 @@ func TestPinnedKeysAreThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("gpg", "--homedir", t.TempDir(), "--batch", "--show-keys", "--with-colons")
+		cmd := exec.CommandContext(t.Context(), "gpg", "--homedir", t.TempDir(), "--batch", "--show-keys", "--with-colons")
 		cmd.Stdin = strings.NewReader(string(data))
 		out, err := cmd.Output()
 		if err != nil {

@@ -172,6 +172,8 @@ func layoutImage(blobs string, img clusterImage) (v1.Descriptor, error) {
 		return v1.Descriptor{}, err
 	}
 	hash, err := v1.NewHash(digestOf(manifest))
-	return v1.Descriptor{MediaType: media, Digest: hash, Size: int64(len(manifest)),
-		Annotations: map[string]string{"io.containerd.image.name": img.spec.Ref}}, err
+	return v1.Descriptor{
+		MediaType: media, Digest: hash, Size: int64(len(manifest)),
+		Annotations: map[string]string{"io.containerd.image.name": img.spec.Ref},
+	}, err
 }

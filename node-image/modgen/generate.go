@@ -28,11 +28,11 @@ func jobs(c *nodeimage.Catalog) []job {
 	for _, k := range c.Kubernetes {
 		for _, g := range c.Graphs {
 			j := job{graph: g, version: c.VersionOf(g.Name, k)}
-			if key := g.Name + j.version; seen[key] {
+			key := g.Name + j.version
+			if seen[key] {
 				continue
-			} else {
-				seen[key] = true
 			}
+			seen[key] = true
 			for _, p := range c.Components {
 				if p.Graph == g.Name && p.Package != "" {
 					j.packages = append(j.packages, p.Package)

@@ -10,7 +10,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,11 +19,12 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, "configs/modules", os.Args[1:]); err != nil {
-		log.Fatal(err)
+	err := run(ctx, "configs/modules", os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "modgen:", err)
+		os.Exit(1)
 	}
 }
 
@@ -37,7 +37,7 @@ func run(ctx context.Context, dir string, want []string) error {
 		out := filepath.Join(dir, j.graph.Name+"-"+j.version)
 		_, err := os.Stat(filepath.Join(out, "mod"))
 		if slices.Contains(want, filepath.Base(out)) || (len(want) == 0 && err != nil) {
-			log.Printf("%s", out)
+			fmt.Fprintln(os.Stderr, out)
 			if err := j.generate(ctx, out); err != nil {
 				return fmt.Errorf("%s: %w", out, err)
 			}
