@@ -32,13 +32,7 @@ func controlPlane(i int) string { return fmt.Sprintf("%s-control-plane-%d", c.Na
 
 func loadBalancer() string { return c.Name + "-lb" }
 
-func engine(ctx SpecContext) *harness.Engine {
-	GinkgoHelper()
-	e, err := harness.NewEngine(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(e.API.Close)
-	return e
-}
+var engine = harness.SpecEngine
 
 // awaitWhole waits until the cluster is as it was made: every node has said,
 // since its last start, that it is Ready, and every etcd member votes and

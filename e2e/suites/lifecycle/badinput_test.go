@@ -35,7 +35,7 @@ var _ = DescribeTable("Bad input is refused with its cause, and nothing is made:
 	func(ctx SpecContext, in input) {
 		k := harness.New()
 		name := named(k, "bad")
-		fill := strings.NewReplacer("DIR", fixtures(), "PORT", takenPort(), "SUBNET", takenSubnet(ctx).String(), "NAME", name).Replace
+		fill := strings.NewReplacer("DIR", fixtures(), "PORT", takenPort(ctx), "SUBNET", takenSubnet(ctx).String(), "NAME", name).Replace
 		if in.file != "" {
 			Expect(os.WriteFile(fill("DIR/cluster.yaml"), []byte(fill(in.file)), 0o600)).To(Succeed())
 		}
@@ -75,22 +75,38 @@ var _ = DescribeTable("Bad input is refused with its cause, and nothing is made:
 	Entry("a config that is empty", input{args: []string{"--config", "DIR/empty"}, code: 2, says: []string{"DIR/empty", "empty"}}),
 	Entry("a config that is binary", input{args: []string{"--config", "DIR/binary"}, code: 2, says: []string{"DIR/binary"}}),
 	Entry("a config of another kind", input{args: config, file: "apiVersion: v1\nkind: Pod\n", code: 2, says: []string{"cluster.yaml:1", `"v1"`}}),
-	Entry("an unknown field, with its line and what was meant", input{args: config,
-		file: header + "networking:\n  podSubnets: 10.1.0.0/16\n", code: 2, says: []string{"cluster.yaml:4", "podSubnets", "podSubnet"}}),
-	Entry("several mistakes, all at once", input{args: config,
-		file: header + "nodes:\n- role: master\n- count: 99\nruntime: rkt\n", code: 2, says: []string{"cluster.yaml:4", "master", "cluster.yaml:5", "99", "rkt"}}),
-	Entry("a subnet that is none", input{args: config,
-		file: header + "networking: {podSubnet: 10.1.0.0/99}\n", code: 2, says: []string{"cluster.yaml:3", "10.1.0.0/99"}}),
-	Entry("subnets that overlap one another", input{args: config,
-		file: header + "networking: {podSubnet: 10.1.0.0/16, serviceSubnet: 10.1.2.0/24}\n", code: 2, says: []string{"cluster.yaml:3", "overlap"}}),
-	Entry("nodes in a subnet of another network", input{args: config,
-		file: header + "networking: {nodeSubnet: SUBNET}\n", code: 4, says: []string{"SUBNET"}}),
-	Entry("an API port that is taken", input{args: config,
-		file: header + "networking: {apiServerPort: PORT}\n", code: 4, says: []string{"PORT"}}),
-	Entry("a published port that is taken", input{args: config,
-		file: header + "nodes:\n- extraPortMappings: [{containerPort: 80, hostPort: PORT}]\n", code: 4, says: []string{"PORT"}}),
-	Entry("a host path that is not there", input{args: config,
-		file: header + "nodes:\n- extraMounts: [{hostPath: DIR/none, containerPath: /x}]\n", code: 2, says: []string{"DIR/none"}}),
+	Entry("an unknown field, with its line and what was meant", input{
+		args: config,
+		file: header + "networking:\n  podSubnets: 10.1.0.0/16\n", code: 2, says: []string{"cluster.yaml:4", "podSubnets", "podSubnet"},
+	}),
+	Entry("several mistakes, all at once", input{
+		args: config,
+		file: header + "nodes:\n- role: master\n- count: 99\nruntime: rkt\n", code: 2, says: []string{"cluster.yaml:4", "master", "cluster.yaml:5", "99", "rkt"},
+	}),
+	Entry("a subnet that is none", input{
+		args: config,
+		file: header + "networking: {podSubnet: 10.1.0.0/99}\n", code: 2, says: []string{"cluster.yaml:3", "10.1.0.0/99"},
+	}),
+	Entry("subnets that overlap one another", input{
+		args: config,
+		file: header + "networking: {podSubnet: 10.1.0.0/16, serviceSubnet: 10.1.2.0/24}\n", code: 2, says: []string{"cluster.yaml:3", "overlap"},
+	}),
+	Entry("nodes in a subnet of another network", input{
+		args: config,
+		file: header + "networking: {nodeSubnet: SUBNET}\n", code: 4, says: []string{"SUBNET"},
+	}),
+	Entry("an API port that is taken", input{
+		args: config,
+		file: header + "networking: {apiServerPort: PORT}\n", code: 4, says: []string{"PORT"},
+	}),
+	Entry("a published port that is taken", input{
+		args: config,
+		file: header + "nodes:\n- extraPortMappings: [{containerPort: 80, hostPort: PORT}]\n", code: 4, says: []string{"PORT"},
+	}),
+	Entry("a host path that is not there", input{
+		args: config,
+		file: header + "nodes:\n- extraMounts: [{hostPath: DIR/none, containerPath: /x}]\n", code: 2, says: []string{"DIR/none"},
+	}),
 )
 
 // fixtures is a folder with an empty file and a binary one.
@@ -103,9 +119,9 @@ func fixtures() string {
 }
 
 // takenPort is a port of 127.0.0.1 that is in use while the spec runs.
-func takenPort() string {
+func takenPort(ctx SpecContext) string {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(l.Close)
 	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)

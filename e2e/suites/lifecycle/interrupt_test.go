@@ -1,10 +1,12 @@
 package lifecycle_test
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -18,7 +20,10 @@ func steps() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := exec.Command(bin, "create", "--list-steps").Output()
+	// It runs while the tree of specs is made, which has no context.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, bin, "create", "--list-steps").Output()
 	return strings.Split(strings.TrimSpace(string(out)), "\n"), err
 }
 

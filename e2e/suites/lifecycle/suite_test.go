@@ -19,13 +19,7 @@ func TestLifecycle(t *testing.T) { harness.RunSuite(t, "kluster: create and dele
 
 func init() { harness.GatherOnFailure() }
 
-func engine(ctx SpecContext) *harness.Engine {
-	GinkgoHelper()
-	e, err := harness.NewEngine(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(e.API.Close)
-	return e
-}
+var engine = harness.SpecEngine
 
 // named is a fresh cluster name whose cluster is deleted, however much there is
 // of it, when the spec ends.

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/client"
+	"github.com/containerd/errdefs"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
@@ -86,7 +86,7 @@ func (u clusterUnderTest) short(n bareNode) string { return strings.TrimPrefix(n
 // adds nothing.
 func (s snapshot) addFiles(ctx context.Context, e *harness.Engine, norm normaliser, n bareNode, short, root string) error {
 	stream, err := e.CopyFrom(ctx, n.Name, root)
-	if client.IsErrNotFound(err) {
+	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {

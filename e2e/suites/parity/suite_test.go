@@ -18,13 +18,7 @@ func TestParity(t *testing.T) { harness.RunSuite(t, "kluster: the same as kubead
 
 var c = harness.Shared("parity", "--control-planes", "3", "--workers", "1")
 
-func engine(ctx SpecContext) *harness.Engine {
-	GinkgoHelper()
-	e, err := harness.NewEngine(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(e.API.Close)
-	return e
-}
+var engine = harness.SpecEngine
 
 // machines makes bare nodes for the length of the suite.
 func machines(ctx SpecContext) *docker.Provider {

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -33,6 +36,15 @@ func NewEngine(ctx context.Context) (*Engine, error) {
 		return nil, fmt.Errorf("reaching the engine: %w", err)
 	}
 	return &Engine{API: api}, nil
+}
+
+// SpecEngine is NewEngine for a spec, or for a BeforeAll: it closes with it.
+func SpecEngine(ctx ginkgo.SpecContext) *Engine {
+	ginkgo.GinkgoHelper()
+	e, err := NewEngine(ctx)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	ginkgo.DeferCleanup(e.API.Close)
+	return e
 }
 
 // Container is a container of a cluster as the engine sees it.
@@ -63,7 +75,7 @@ func (e *Engine) Containers(ctx context.Context, cluster string) ([]Container, e
 	var out []Container
 	for _, s := range list {
 		c, err := e.Inspect(ctx, s.ID)
-		if client.IsErrNotFound(err) {
+		if errdefs.IsNotFound(err) {
 			continue // removed since it was listed
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -47,7 +48,7 @@ func (e *Engine) CopyFrom(ctx context.Context, name, path string) (io.ReadCloser
 // Crash kills a container's first process as a crash would: the engine is not
 // asked to, so the container's restart policy counts, as it does not after
 // Kill. It needs a container that sees the host's processes.
-func (e *Engine) Crash(ctx context.Context, name string) error {
+func (e *Engine) Crash(ctx context.Context, name string) (err error) {
 	victim, err := e.API.ContainerInspect(ctx, name)
 	if err != nil {
 		return err
@@ -58,7 +59,10 @@ func (e *Engine) Crash(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer e.API.ContainerRemove(context.WithoutCancel(ctx), killer.ID, container.RemoveOptions{Force: true})
+	defer func() {
+		remove := e.API.ContainerRemove(context.WithoutCancel(ctx), killer.ID, container.RemoveOptions{Force: true})
+		err = errors.Join(err, remove)
+	}()
 	ended, failed := e.API.ContainerWait(ctx, killer.ID, container.WaitConditionNextExit)
 	if err := e.API.ContainerStart(ctx, killer.ID, container.StartOptions{}); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
 )
 
@@ -18,7 +17,7 @@ func (c *Cluster) PortForward(ctx context.Context, ns, pod string, port int) (in
 		return 0, err
 	}
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	pf, err := portforward.NewOnAddresses(httpstream.Dialer(dialer), []string{"127.0.0.1"},
+	pf, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"},
 		[]string{fmt.Sprintf("0:%d", port)}, ctx.Done(), ready, io.Discard, io.Discard)
 	if err != nil {
 		return 0, err
