@@ -30,9 +30,16 @@ var allowed = []allowance{
 		"kluster adds roles for the pod network of its nodes"),
 	allow(`^\w+ (local-path-storage/.*|.*local-path.*)$`, "",
 		"kluster adds a default StorageClass"),
-	allow(`^configmap local-path-storage/kube-root-ca.crt$`, "", "it comes with the namespace of the default StorageClass"),
 	allow(`^control-plane-\d /etc/kubernetes/manifests/etcd.yaml$`, `--initial-cluster(-state|-token)?=`,
 		"members are known from the start and not joined; etcd reads this once, at its first start"),
+	allow(`^control-plane-[23] /etc/kubernetes/pki/sa.pub$`, `^mode 100(600|644), owner 0:0, type 0, link ""$`,
+		"init writes this public key for root alone, join for all; each control plane of kluster's has run init"),
+	allow(`/var/lib/kubelet/pki/kubelet-client-DATE.pem$`, `, usage [15] \[clientAuth\]`,
+		"kubeadm's own client certificates may encipher keys, those that a kubelet asks for may not; kluster makes all like kubeadm's"),
+	allow(`^configmap kube-public/cluster-info$`, `jws-kubeconfig-`,
+		"there is a signature per bootstrap token, and each join has had one of its own"),
+	allow(`^role(binding)? kube-system/kubeadm:kubeadm-certs$`, "",
+		"it comes with the upload of keys to those that join as control planes"),
 }
 
 // differences lists where two snapshots differ, an entry each, and which of the

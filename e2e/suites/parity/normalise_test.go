@@ -28,8 +28,9 @@ var (
 	token     = regexp.MustCompile(`\b[a-z0-9]{6}\.[a-z0-9]{16}\b`)
 	signature = regexp.MustCompile(`jws-kubeconfig-[a-z0-9]{6}: \S+`)
 	dated     = regexp.MustCompile(`kubelet-client-\d[\d-]+\.pem`)
-	// Hashes of secrets: of the pod templates of generated objects and the like.
-	date = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\b`)
+	// The kubelet's own serving certificates carry the second they were made in.
+	second = regexp.MustCompile(`@1\d{9}\b`)
+	date   = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\b`)
 )
 
 func (u clusterUnderTest) normaliser() normaliser {
@@ -44,7 +45,7 @@ func (u clusterUnderTest) normaliser() normaliser {
 		})
 	}
 	for pattern, with := range map[*regexp.Regexp]string{
-		token: "TOKEN", signature: "jws-kubeconfig-ID: SIGNATURE", dated: "kubelet-client-DATE.pem", date: "DATE",
+		token: "TOKEN", signature: "jws-kubeconfig-ID: SIGNATURE", dated: "kubelet-client-DATE.pem", date: "DATE", second: "@SECOND",
 	} {
 		n.replace = append(n.replace, func(s string) string { return pattern.ReplaceAllString(s, with) })
 	}
