@@ -27,11 +27,13 @@ type Graph struct {
 	// Staging: the k8s.io modules at v0.0.0 are replaced by v0.MINOR.PATCH.
 	Staging bool `yaml:"staging"`
 	// CGO: built in a container made from the node's own base.
-	CGO      bool              `yaml:"cgo"`
-	Static   bool              `yaml:"static"` // cgo, but without shared libraries
-	Tags     []string          `yaml:"tags"`
-	Stamp    map[string]string `yaml:"stamp"` // variable -> value, for the linker
-	Estimate time.Duration     `yaml:"estimate"`
+	CGO    bool              `yaml:"cgo"`
+	Static bool              `yaml:"static"` // cgo, but without shared libraries
+	Tags   []string          `yaml:"tags"`
+	Stamp  map[string]string `yaml:"stamp"` // variable -> value, for the linker
+	// StampCheckout is stamped in addition when built from a git work tree.
+	StampCheckout map[string]string `yaml:"stampCheckout"`
+	Estimate      time.Duration     `yaml:"estimate"`
 }
 
 // Component is a program.

@@ -84,13 +84,11 @@ func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, image v1.Imag
 // cBuild compiles a C program of one file, without libraries.
 func (b *builder) cBuild(ctx context.Context, prog *Program, image v1.Image) (string, error) {
 	g := b.r.graph(prog.Graph)
-	inputs := struct {
-		Program Program
-		Graph   string
-		Sum     string
-		Arch    string
-		Image   string
-	}{*prog, g.Version + g.Checkout, g.Sum, b.r.Arch, builderRoot}
+	key, err := g.fileKey(prog.File)
+	if err != nil {
+		return "", err
+	}
+	inputs := struct{ Name, Version, File, Key, Arch, Image string }{prog.Name, prog.Version, prog.File, key, b.r.Arch, builderRoot}
 	return b.step(ctx, "build-"+prog.Name, inputs, func(dir string) error {
 		module, err := b.moduleDir(ctx, g, g.Modules[0])
 		if err != nil {

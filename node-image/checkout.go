@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -11,42 +12,61 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/mod/modfile"
 )
 
-// useCheckout makes a graph be built from a git work tree, with that tree's
-// own go.mod and vendored modules.
-func (in *GraphInput) useCheckout(ctx context.Context, dir string) error {
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		return &SpecError{"source", fmt.Sprintf("%s is no checkout of Kubernetes: %v", dir, err)}
-	}
-	in.dir, in.mod, in.sum, in.Mod, in.Sum = dir, mod, nil, "", ""
-	in.Checkout, err = checkoutDigest(ctx, dir)
-	return err
+// checkout is a git work tree of Kubernetes as it is now.
+type checkout struct {
+	dir     string
+	mod     []byte
+	commit  string
+	changed bool   // there are changes since, or new files
+	version string // "v1.36.3-5+0123456789abcd-dirty"; "" without a tag
+	digest  string // of the commit and all changes
 }
 
-// checkoutDigest is the digest of a git work tree as it is now: its commit,
-// what was changed since, and the files git does not know yet.
-func checkoutDigest(ctx context.Context, dir string) (string, error) {
-	h := sha256.New()
-	for _, args := range [][]string{{"rev-parse", "HEAD"}, {"diff", "--binary", "--no-ext-diff", "HEAD"}} {
-		if err := git(ctx, dir, h, args...); err != nil {
-			return "", err
-		}
+func openCheckout(ctx context.Context, dir string) (*checkout, error) {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err == nil && modfile.ModulePath(mod) != "k8s.io/kubernetes" {
+		err = fmt.Errorf("its go.mod is of the module %q", modfile.ModulePath(mod))
 	}
-	var list strings.Builder
-	if err := git(ctx, dir, &list, "ls-files", "-z", "--others", "--exclude-standard"); err != nil {
-		return "", err
+	if err != nil {
+		return nil, &SpecError{"source", fmt.Sprintf("%s is no checkout of Kubernetes: %v", dir, err)}
 	}
+	c := &checkout{dir: dir, mod: mod}
+	if err := c.read(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.describe(ctx)
+}
+
+// read finds the commit and the digest.
+func (c *checkout) read(ctx context.Context) error {
+	var commit, list strings.Builder
+	if err := git(ctx, c.dir, &commit, "rev-parse", "HEAD"); err != nil {
+		return err
+	}
+	c.commit = strings.TrimSpace(commit.String())
+	h, diff := sha256.New(), &counter{}
+	fmt.Fprintln(h, c.commit)
+	if err := git(ctx, c.dir, io.MultiWriter(h, diff), "diff", "--binary", "--no-ext-diff", "HEAD"); err != nil {
+		return err
+	}
+	if err := git(ctx, c.dir, &list, "ls-files", "-z", "--others", "--exclude-standard"); err != nil {
+		return err
+	}
+	c.changed = diff.n > 0 || list.Len() > 0
 	for _, name := range strings.Split(strings.Trim(list.String(), "\x00"), "\x00") {
 		if name == "" {
 			continue
 		}
-		if err := hashNew(h, dir, name); err != nil {
-			return "", err
+		if err := hashNew(h, c.dir, name); err != nil {
+			return err
 		}
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+	c.digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return nil
 }
 
 // hashNew adds a file that git does not know.
@@ -66,12 +86,52 @@ func hashNew(h hash.Hash, dir, name string) error {
 	return err
 }
 
+// unchanged sees that the tree still is what it was when it was opened.
+func (c *checkout) unchanged(ctx context.Context) error {
+	now := &checkout{dir: c.dir}
+	if err := now.read(ctx); err != nil {
+		return err
+	}
+	if now.digest != c.digest {
+		return fmt.Errorf("the checkout %s changed while it was built: build again", c.dir)
+	}
+	return nil
+}
+
+// source is what the manifest says of programs of the checkout.
+func (c *checkout) source() string {
+	if c.changed {
+		return "checkout " + c.commit + " with changes"
+	}
+	return "checkout " + c.commit
+}
+
+// commitID is "" without a checkout.
+func (c *checkout) commitID() string {
+	if c == nil {
+		return ""
+	}
+	return c.commit
+}
+
+// treeState is in Kubernetes' own words.
+func (c *checkout) treeState() string {
+	if c != nil && c.changed {
+		return "dirty"
+	}
+	return "clean"
+}
+
 func git(ctx context.Context, dir string, w io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 	var out tail
 	cmd.Stdout, cmd.Stderr = w, &out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("reading the checkout %s: git %s: %w: %s", dir, args[0], err, out.String())
+	err := cmd.Run()
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return &HostError{Reason: "git, which reads a checkout, is not installed", Remedy: "install the package git"}
 	}
-	return nil
+	return fmt.Errorf("reading the checkout %s: git %s: %w: %s", dir, args[0], err, out.String())
 }

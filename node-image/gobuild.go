@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,16 +36,20 @@ func (b *builder) goBuild(ctx context.Context, g *GraphInput, builder v1.Image) 
 		cmd := exec.CommandContext(ctx, b.r.env.Go, append(args, g.Packages...)...)
 		cmd.Dir = work
 		cmd.Env = goEnv("CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.r.Arch)
-		if g.dir != "" {
-			cmd.Env = append(cmd.Env, "GOWORK=") // a checkout's go.work and vendor folder belong together
+		if g.tree == nil {
+			return runCommand(ctx, cmd, moduleProxy)
 		}
-		return runCommand(ctx, cmd, moduleProxy)
+		cmd.Env = append(cmd.Env, "GOWORK=") // a checkout's go.work and vendor folder belong together
+		if err := runCommand(ctx, cmd, moduleProxy); err != nil {
+			return err
+		}
+		return g.tree.unchanged(ctx)
 	})
 }
 
 func (g *GraphInput) buildFlags() []string {
 	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + g.LDFlags}
-	if g.dir == "" {
+	if g.tree == nil {
 		flags = append(flags, "-mod=readonly")
 	}
 	if len(g.Tags) > 0 {
@@ -56,8 +61,8 @@ func (g *GraphInput) buildFlags() []string {
 // workDir is where go is run: the checkout, or a folder with the graph's
 // go.mod and go.sum alone.
 func (g *GraphInput) workDir(c *cache) (string, func(), error) {
-	if g.dir != "" {
-		return g.dir, func() {}, nil
+	if g.tree != nil {
+		return g.tree.dir, func() {}, nil
 	}
 	dir, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), "mod-")
 	if err != nil {
@@ -74,10 +79,22 @@ func (g *GraphInput) workDir(c *cache) (string, func(), error) {
 	return dir, cleanup, nil
 }
 
+// fileKey pins a file of the graph's first module.
+func (g *GraphInput) fileKey(file string) (string, error) {
+	if g.tree == nil {
+		return g.Version + " " + g.Sum, nil
+	}
+	digest, err := digestFile(filepath.Join(g.tree.dir, file))
+	if err != nil {
+		return "", fmt.Errorf("reading the checkout: %w", err)
+	}
+	return digest, nil
+}
+
 // moduleDir is the folder of a module of the graph, downloaded and verified.
 func (b *builder) moduleDir(ctx context.Context, g *GraphInput, module string) (string, error) {
-	if g.dir != "" {
-		return g.dir, nil
+	if g.tree != nil {
+		return g.tree.dir, nil
 	}
 	work, cleanup, err := g.workDir(b.cache)
 	if err != nil {

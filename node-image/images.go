@@ -113,7 +113,11 @@ func (b *builder) imageFile(ctx context.Context, p *parts, f ImageFile) (imageFi
 	if g == nil {
 		return imageFile{}, fmt.Errorf("no module graph %q", f.Graph)
 	}
-	dir, err := b.step(ctx, "file-"+path.Base(f.File), []string{f.File, g.Sum, g.Version, g.Checkout}, func(dir string) error {
+	key, err := g.fileKey(f.File)
+	if err != nil {
+		return imageFile{}, err
+	}
+	dir, err := b.step(ctx, "file-"+path.Base(f.File), []string{f.File, key}, func(dir string) error {
 		module, err := b.moduleDir(ctx, g, g.Modules[0])
 		if err != nil {
 			return err

@@ -67,7 +67,7 @@ type GraphInput struct {
 	Checkout string
 
 	mod, sum []byte
-	dir      string // of the checkout
+	tree     *checkout
 }
 
 // Kind says where a program comes from.

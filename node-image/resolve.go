@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"runtime"
@@ -23,15 +24,15 @@ func (e *SpecError) Error() string { return e.Field + ": " + e.Reason }
 func (e *SpecError) ExitCode() int { return exitBadInput }
 
 func resolve(ctx context.Context, c *Catalog, spec Spec, env Env) (*Recipe, error) {
-	k, err := c.Find(spec.Kubernetes)
-	if err != nil {
-		return nil, err
-	}
 	if err := check(c, &spec); err != nil {
 		return nil, err
 	}
-	r := &Recipe{Format: format, Kubernetes: k.Version, Arch: spec.Arch, Runtimes: spec.Runtimes, env: env.withDefaults()}
-	x := resolver{c: c, k: k, spec: spec, r: r}
+	x := resolver{c: c, spec: spec}
+	if err := x.version(ctx); err != nil {
+		return nil, err
+	}
+	r := &Recipe{Format: format, Kubernetes: x.k.Version, Arch: spec.Arch, Runtimes: spec.Runtimes, env: env.withDefaults()}
+	x.r = r
 	for _, step := range []func(context.Context) error{x.programs, x.graphs, x.roots, x.images, x.files} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -81,14 +82,41 @@ type resolver struct {
 	k    KubernetesVersion
 	spec Spec
 	r    *Recipe
+	tree *checkout // nil without
 }
+
+// version finds the entry of the table: the one asked for or, for a checkout,
+// the one of its minor version.
+func (x *resolver) version(ctx context.Context) (err error) {
+	if x.spec.Checkout != "" {
+		if x.tree, err = openCheckout(ctx, x.spec.Checkout); err != nil {
+			return err
+		}
+	}
+	if x.tree != nil && x.spec.Kubernetes == "" {
+		x.k, err = x.c.entryFor(x.tree)
+	} else {
+		x.k, err = x.c.Find(x.spec.Kubernetes)
+	}
+	if err == nil && x.tree != nil && x.tree.version == "" {
+		x.tree.version = x.k.Version + "+" + x.tree.commit[:14]
+	}
+	return err
+}
+
+// fromTree says whether a graph is built from the checkout.
+func (x *resolver) fromTree(g *Graph) bool { return g.Staging && x.tree != nil }
 
 // expand fills in the placeholders of components.yaml.
 func (x *resolver) expand(s, name, version string) string {
 	number := strings.TrimPrefix(version, "v")
 	parts := append(strings.SplitN(number, ".", 3), "", "")
+	if strings.Contains(number, "-") {
+		parts[1] += "+" // between two versions, in Kubernetes' own form
+	}
 	out := strings.NewReplacer("{version}", version, "{number}", number, "{major}", parts[0], "{minor}", parts[1],
-		"{kubernetes}", x.k.Version, "{arch}", x.spec.Arch, "{name}", name).Replace(s)
+		"{kubernetes}", x.k.Version, "{arch}", x.spec.Arch, "{name}", name,
+		"{commit}", x.tree.commitID(), "{state}", x.tree.treeState()).Replace(s)
 	return versionOf.ReplaceAllStringFunc(out, func(m string) string {
 		return strings.TrimPrefix(x.c.VersionOf(m[1:len(m)-1], x.k), "v")
 	})
@@ -116,6 +144,9 @@ func (x *resolver) program(comp Component) (Program, error) {
 	}
 	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer}
 	graph := x.c.graph(comp.Graph)
+	if x.fromTree(graph) && comp.Version == "" {
+		p.Version = x.tree.version
+	}
 	switch file, local := x.spec.Overrides[comp.Name]; {
 	case local:
 		digest, err := digestFile(file)
@@ -123,7 +154,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 			return p, fmt.Errorf("reading component %s: %w", comp.Name, err)
 		}
 		p.Kind, p.Source, p.Digest, p.path = KindFile, "file", digest, file
-	case x.spec.Source == SourceRelease && comp.Release != "" && (!graph.Staging || x.spec.Checkout == ""):
+	case x.spec.Source == SourceRelease && comp.Release != "" && !x.fromTree(graph):
 		return p, x.release(&p, comp)
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
@@ -137,8 +168,8 @@ func (x *resolver) program(comp Component) (Program, error) {
 
 // sourceOf is what the manifest says of a program of a module.
 func (x *resolver) sourceOf(g *Graph, module string) string {
-	if g.Staging && x.spec.Checkout != "" {
-		return "checkout"
+	if x.fromTree(g) {
+		return x.tree.source()
 	}
 	return fmt.Sprintf("module %s@%s", module, x.c.VersionOf(g.Name, x.k))
 }
@@ -206,7 +237,7 @@ func (x *resolver) graphs(ctx context.Context) error {
 		if !needed[g.Name] {
 			continue
 		}
-		in, err := x.graph(ctx, g)
+		in, err := x.graph(g)
 		if err != nil {
 			return err
 		}
@@ -223,13 +254,20 @@ func (x *resolver) graphs(ctx context.Context) error {
 	return checkToolchain(version, x.r.Graphs)
 }
 
-func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
+func (x *resolver) graph(g Graph) (GraphInput, error) {
 	version := x.c.VersionOf(g.Name, x.k)
-	in := GraphInput{Name: g.Name, Version: version, Modules: g.Modules, CGO: g.CGO, Tags: g.Tags, LDFlags: x.ldflags(g, version)}
+	in := GraphInput{Name: g.Name, Version: version, Modules: g.Modules, CGO: g.CGO, Tags: g.Tags}
+	if x.fromTree(&g) {
+		in.tree, in.mod, in.Checkout, in.Version = x.tree, x.tree.mod, x.tree.digest, x.tree.version
+	}
+	in.LDFlags = x.ldflags(g, in.Version)
 	for _, comp := range x.c.Components {
 		if comp.Graph == g.Name && comp.Package != "" && (x.spec.Source != SourceRelease || comp.Release == "") {
 			in.Packages = append(in.Packages, comp.Package)
 		}
+	}
+	if in.tree != nil {
+		return in, nil
 	}
 	dir := modulesDir(g.Name, version) + "/"
 	var err error
@@ -240,9 +278,6 @@ func (x *resolver) graph(ctx context.Context, g Graph) (GraphInput, error) {
 		return in, fmt.Errorf("module graph %s %s: %w", g.Name, version, err)
 	}
 	in.Mod, in.Sum = digestOf(in.mod), digestOf(in.sum)
-	if g.Staging && x.spec.Checkout != "" {
-		return in, in.useCheckout(ctx, x.spec.Checkout)
-	}
 	return in, nil
 }
 
@@ -252,7 +287,11 @@ func (x *resolver) ldflags(g Graph, version string) string {
 		flags = append(flags, "-extldflags=-static")
 	}
 	fixed := len(flags)
-	for name, value := range g.Stamp {
+	stamp := maps.Clone(g.Stamp)
+	if x.fromTree(&g) {
+		maps.Copy(stamp, g.StampCheckout)
+	}
+	for name, value := range stamp {
 		flags = append(flags, "-X="+name+"="+x.expand(value, "", version))
 	}
 	sort.Strings(flags[fixed:])

@@ -3,7 +3,6 @@ package nodeimage
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -91,6 +90,10 @@ func TestResolveRefuses(t *testing.T) {
 		"unknown source":    {func(_ *machine, s *Spec) { s.Source = "pigeon" }, new(*SpecError), "pigeon"},
 		"unknown runtime":   {func(_ *machine, s *Spec) { s.Runtimes = []string{"rkt"} }, new(*SpecError), "containerd"},
 		"not a checkout":    {func(m *machine, s *Spec) { s.Checkout = m.dir }, new(*SpecError), "no checkout"},
+		"another module": {func(m *machine, s *Spec) {
+			m.write("tree/go.mod", "module example.com/x\n")
+			s.Checkout = m.path("tree")
+		}, new(*SpecError), `the module "example.com/x"`},
 		"no Go":             {func(m *machine, _ *Spec) { m.env.Go = "/nowhere/go" }, new(*ToolchainError), "no Go toolchain"},
 		"old Go":            {func(m *machine, _ *Spec) { m.write("go.version", "go1.20.1\n") }, new(*ToolchainError), "go1.20.1 is too old"},
 	} {
@@ -103,29 +106,5 @@ func TestResolveRefuses(t *testing.T) {
 				t.Errorf("got %T: %v", err, err)
 			}
 		})
-	}
-}
-
-func TestCheckoutDigest(t *testing.T) {
-	m := newMachine(t)
-	m.write("tree/go.mod", "module k8s.io/kubernetes\n\ngo 1.26.0\n")
-	tree := m.path("tree")
-	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example", "commit", "-qm", "x"}} {
-		if out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", tree}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	spec := m.spec()
-	spec.Checkout = tree
-	clean := m.resolve(spec).Digest()
-	if m.resolve(spec).Digest() != clean {
-		t.Error("the same tree has two digests")
-	}
-	m.write("tree/new.go", "package x")
-	added := m.resolve(spec).Digest()
-	m.write("tree/go.mod", "module k8s.io/kubernetes\n\ngo 1.26.1\n")
-	changed := m.resolve(spec).Digest()
-	if added == clean || changed == added {
-		t.Error("a change of the tree is not seen")
 	}
 }

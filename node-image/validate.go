@@ -11,7 +11,7 @@ import (
 	"github.com/kluster-project/kluster/configs"
 )
 
-var semver = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
+var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
 
 // problems collects what is wrong with a catalog.
 type problems struct{ errs []error }
@@ -65,7 +65,7 @@ func (c *Catalog) unique(p *problems) {
 	}
 	for _, k := range c.Kubernetes {
 		once("kubernetes", k.Version)
-		if !semver.MatchString(k.Version) {
+		if !versionForm.MatchString(k.Version) {
 			p.add("kubernetes %q: not a version like v1.2.3", k.Version)
 		}
 	}
@@ -92,7 +92,7 @@ func (c *Catalog) checkGraph(p *problems, g Graph) {
 	}
 	for _, k := range c.Kubernetes {
 		version := c.VersionOf(g.Name, k)
-		if !semver.MatchString(version) {
+		if !versionForm.MatchString(version) {
 			p.add("graph %s: no version for Kubernetes %s", g.Name, k.Version)
 			continue
 		}
