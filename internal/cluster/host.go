@@ -20,20 +20,20 @@ func (c *creation) checkHost(ctx context.Context) error {
 		return err
 	}
 	c.host = host
-	if err := c.checkPort(); err != nil {
+	if err := c.checkPort(ctx); err != nil {
 		return err
 	}
 	return c.m.clearName(ctx, c.cfg.Name)
 }
 
 // checkPort sees that a wanted API port is free before anything is made.
-func (c *creation) checkPort() error {
+func (c *creation) checkPort(ctx context.Context) error {
 	port := c.cfg.Networking.APIServerPort
 	if port == 0 {
 		return nil
 	}
 	at := netip.AddrPortFrom(c.cfg.Networking.APIServerAddress, uint16(port)).String()
-	l, err := net.Listen("tcp", at)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 	if err != nil {
 		return fmt.Errorf("API server address %s: %w: %w", at, provider.ErrPortTaken, err)
 	}

@@ -57,6 +57,9 @@ func (c *creation) checkImages(ctx context.Context) error {
 		if i > 0 {
 			continue
 		}
+		if want := c.cfg.KubernetesVersion; want != "" && want != m.Kubernetes {
+			return &inputError{fmt.Errorf("image %q holds Kubernetes %s, not %s", ref, m.Kubernetes, want)}
+		}
 		c.cfg.KubernetesVersion = m.Kubernetes
 		if c.pauseImage, err = preloaded(m, "pause"); err != nil {
 			return fmt.Errorf("image %q: %w", ref, err)

@@ -15,7 +15,7 @@ import (
 // names are the one thing an engine hands out atomically, so of two creates of
 // one name exactly one gets past here, and the other has made nothing.
 func (c *creation) reserveName(ctx context.Context) error {
-	port, err := c.choosePort()
+	port, err := c.choosePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,16 @@ func (c *creation) reserveName(ctx context.Context) error {
 
 // choosePort gives the wanted API port, or a free one. The port is published
 // explicitly because one that the engine chooses changes at each restart.
-func (c *creation) choosePort() (int, error) {
+func (c *creation) choosePort(ctx context.Context) (int, error) {
 	if p := c.cfg.Networking.APIServerPort; p != 0 {
 		return p, nil
 	}
-	return freePort(c.cfg.Networking.APIServerAddress)
+	return freePort(ctx, c.cfg.Networking.APIServerAddress)
 }
 
 // freePort finds a TCP port that is free now.
-func freePort(addr netip.Addr) (int, error) {
-	l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
+func freePort(ctx context.Context, addr netip.Addr) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port at %s: %w", addr, err)
 	}

@@ -44,7 +44,7 @@ func (c *creation) createNodes(ctx context.Context) error {
 }
 
 func (c *creation) createNode(ctx context.Context, n config.Node) (provider.Node, error) {
-	spec, err := c.nodeSpec(n)
+	spec, err := c.nodeSpec(ctx, n)
 	if err != nil {
 		return provider.Node{}, err
 	}
@@ -98,7 +98,7 @@ func (c *creation) startLoadBalancer(ctx context.Context) error {
 	})
 }
 
-func (c *creation) nodeSpec(n config.Node) (provider.NodeSpec, error) {
+func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSpec, error) {
 	label, err := c.facts.label()
 	if err != nil {
 		return provider.NodeSpec{}, err
@@ -121,7 +121,7 @@ func (c *creation) nodeSpec(n config.Node) (provider.NodeSpec, error) {
 			SELinuxRelabel: m.SELinuxRelabel, Propagation: propagations[m.Propagation],
 		})
 	}
-	spec.Ports, err = ports(n.Ports)
+	spec.Ports, err = ports(ctx, n.Ports)
 	return spec, err
 }
 
@@ -200,7 +200,7 @@ func (c *creation) noProxy(given string) string {
 	return strings.Join(all, ",")
 }
 
-func ports(mappings []config.PortMapping) ([]provider.Port, error) {
+func ports(ctx context.Context, mappings []config.PortMapping) ([]provider.Port, error) {
 	var out []provider.Port
 	for _, m := range mappings {
 		addr, err := netip.ParseAddr(m.ListenAddress)
@@ -209,7 +209,7 @@ func ports(mappings []config.PortMapping) ([]provider.Port, error) {
 		}
 		port := m.HostPort
 		if port == 0 {
-			if port, err = freePort(addr); err != nil {
+			if port, err = freePort(ctx, addr); err != nil {
 				return nil, err
 			}
 		}
