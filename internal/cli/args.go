@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kluster-project/kluster/internal/suggest"
 )
 
 // suggestionDistance is how many letters of a verb may be wrong.
@@ -54,35 +56,15 @@ func flagError(cmd *cobra.Command, err error) error {
 // nearestFlag is the flag whose name is nearest to the one written, "" if none
 // is near.
 func nearestFlag(cmd *cobra.Command, written string) string {
-	best, distance := "", len(written)/3+2
-	look := func(f *pflag.Flag) {
-		if d := editDistance(written, f.Name); d < distance && !f.Hidden {
-			best, distance = f.Name, d
+	var names []string
+	add := func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
 		}
 	}
-	cmd.Flags().VisitAll(look)
-	cmd.InheritedFlags().VisitAll(look)
-	return best
-}
-
-// editDistance counts the insertions, removals and replacements that make b of a.
-func editDistance(a, b string) int {
-	last := make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		diagonal := last[0]
-		last[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, last[j+1] = last[j+1], min(last[j+1]+1, last[j]+1, diagonal+cost)
-		}
-	}
-	return last[len(b)]
+	cmd.Flags().VisitAll(add)
+	cmd.InheritedFlags().VisitAll(add)
+	return suggest.Nearest(written, names)
 }
 
 // choice is a flag that takes one of a few words.

@@ -85,26 +85,15 @@ func TestDeleteFlags(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	tests := []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"node", "", 4}, {"", "node", 4}, {"node", "nodes", 1}, {"mane", "name", 2}, {"wait", "retain", 4},
-	}
-	for _, test := range tests {
-		if got := editDistance(test.a, test.b); got != test.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", test.a, test.b, got, test.want)
-		}
-	}
-}
-
 func TestSameMinor(t *testing.T) {
 	tests := []struct {
 		a, b string
 		want bool
 	}{
-		{"v1.36.3", "v1.36.0", true}, {"v1.36.3", "v1.35.3", false}, {"", "v1.36.3", false}, {"v1.36.3", "", false},
+		{"v1.36.3", "v1.36.0", true},
+		{"v1.36.3", "v1.35.3", false},
+		{"", "v1.36.3", false},
+		{"v1.36.3", "", false},
 		{"v1.36.3-beta.1", "v1.36.3", true},
 	}
 	for _, test := range tests {

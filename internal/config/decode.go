@@ -66,7 +66,7 @@ func decodeStruct(n *yaml.Node, v reflect.Value, path string, p *problems) {
 		p.at[field] = at
 		i, ok := fields.index[key]
 		if !ok {
-			p.add(field, suggest(key, fields.names), "unknown field")
+			p.add(field, nearestOrAll(key, fields.names), "unknown field")
 			return
 		}
 		decodeValue(value, v.Field(i), field, p)

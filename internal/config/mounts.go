@@ -15,7 +15,7 @@ func mounts(w *wish, specs []v1alpha1.Mount, field string, o Options, p *problem
 	for i, m := range specs {
 		at := item(field, i)
 		if m.Propagation != "" && !slices.Contains(propagations, m.Propagation) {
-			p.add(at+".propagation", suggest(m.Propagation, propagations), "no propagation %q", shorten(m.Propagation))
+			p.add(at+".propagation", nearestOrAll(m.Propagation, propagations), "no propagation %q", shorten(m.Propagation))
 		}
 		target := containerPath(m.ContainerPath, at+".containerPath", p)
 		if slices.ContainsFunc(out, func(o Mount) bool { return o.ContainerPath == target }) {

@@ -76,8 +76,10 @@ func TestHostPorts(t *testing.T) {
 		{"free ones", "nodes: [{extraPortMappings: [{containerPort: 1}, {containerPort: 1}]}]", ""},
 		{"protocols", "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 80}, {containerPort: 1, hostPort: 80, protocol: udp}]}]", ""},
 		{"addresses", "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 80}, {containerPort: 1, hostPort: 80, listenAddress: 127.0.0.9}]}]", ""},
-		{"twice", "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 80}]}, {role: worker, extraPortMappings: [{containerPort: 1, hostPort: 80}]}]",
-			"nodes[1].extraPortMappings[0].hostPort: port 80/TCP of the host is taken by nodes[0].extraPortMappings[0].hostPort already"},
+		{
+			"twice", "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 80}]}, {role: worker, extraPortMappings: [{containerPort: 1, hostPort: 80}]}]",
+			"nodes[1].extraPortMappings[0].hostPort: port 80/TCP of the host is taken by nodes[0].extraPortMappings[0].hostPort already",
+		},
 		{"everywhere", "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 80}, {containerPort: 1, hostPort: 80, listenAddress: '::'}]}]", "taken by"},
 		{"the API's", api + "nodes: [{extraPortMappings: [{containerPort: 1, hostPort: 6443}]}]", "taken by networking.apiServerPort already"},
 		{"count", "nodes: [{}, {role: worker, count: 2, extraPortMappings: [{containerPort: 1, hostPort: 80}]}]", "2 nodes cannot share port 80 of the host"},

@@ -73,7 +73,7 @@ func taints(specs []v1alpha1.Taint, field string, p *problems) []Taint {
 			p.add(at+".value", "", "%q is not a taint's value: %s", shorten(t.Value), reason(errs))
 		}
 		if !slices.Contains(taintEffects, t.Effect) {
-			p.add(at+".effect", suggest(t.Effect, taintEffects), "no taint effect %q", shorten(t.Effect))
+			p.add(at+".effect", nearestOrAll(t.Effect, taintEffects), "no taint effect %q", shorten(t.Effect))
 		}
 		taint := Taint{Key: t.Key, Value: t.Value, Effect: t.Effect}
 		if slices.ContainsFunc(out, func(o Taint) bool { return o.Key == t.Key && o.Effect == t.Effect }) {

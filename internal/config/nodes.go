@@ -49,7 +49,7 @@ func roleOf(spec v1alpha1.Node, field string, p *problems) (nodespec.Role, bool)
 		return nodespec.RoleControlPlane, true
 	}
 	if !slices.Contains(nodeRoles, spec.Role) {
-		p.add(field+".role", suggest(spec.Role, nodeRoles), "no role %q", shorten(spec.Role))
+		p.add(field+".role", nearestOrAll(spec.Role, nodeRoles), "no role %q", shorten(spec.Role))
 		return "", false
 	}
 	return nodespec.Role(spec.Role), true

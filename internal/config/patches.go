@@ -62,7 +62,7 @@ func patchTarget(kind, apiVersion, field string, p *problems) (age int, ok bool)
 		if kind != "" {
 			message = "no kind " + quote(kind) + " to patch"
 		}
-		p.add(field, suggest(kind, kinds), "%s", message)
+		p.add(field, nearestOrAll(kind, kinds), "%s", message)
 		return 0, false
 	}
 	if apiVersion == "" {

@@ -23,7 +23,7 @@ func ports(w *wish, specs []v1alpha1.PortMapping, field string, p *problems) []P
 			protocol = "TCP"
 		}
 		if !slices.Contains(protocols, protocol) {
-			p.add(at+".protocol", suggest(m.Protocol, protocols), "no protocol %q", shorten(m.Protocol))
+			p.add(at+".protocol", nearestOrAll(m.Protocol, protocols), "no protocol %q", shorten(m.Protocol))
 		}
 		out = append(out, PortMapping{
 			ContainerPort: m.ContainerPort, Protocol: protocol,

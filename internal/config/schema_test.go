@@ -71,8 +71,10 @@ func (r rootSchema) check(s schema, value any, path string) (out []string) {
 	case map[string]any:
 		out = append(out, r.checkObject(s, v, path)...)
 	}
-	if types := map[string]bool{"string": is[string](value), "boolean": is[bool](value), "number": is[float64](value),
-		"integer": is[float64](value), "array": is[[]any](value), "object": is[map[string]any](value)}; s.Type != "" && !types[s.Type] {
+	if types := map[string]bool{
+		"string": is[string](value), "boolean": is[bool](value), "number": is[float64](value),
+		"integer": is[float64](value), "array": is[[]any](value), "object": is[map[string]any](value),
+	}; s.Type != "" && !types[s.Type] {
 		complain("%v is no %s", value, s.Type)
 	}
 	return out

@@ -19,10 +19,14 @@ type subnetUse struct {
 
 func subnetUses(spec v1alpha1.Networking, net *Networking) []subnetUse {
 	return []subnetUse{
-		{"networking.podSubnet", spec.PodSubnet, netip.MustParsePrefix("10.244.0.0/16"),
-			netip.MustParsePrefix("fd00:10:244::/56"), &net.PodSubnets, checkPodSubnet},
-		{"networking.serviceSubnet", spec.ServiceSubnet, netip.MustParsePrefix("10.96.0.0/16"),
-			netip.MustParsePrefix("fd00:10:96::/112"), &net.ServiceSubnets, checkServiceSubnet},
+		{
+			"networking.podSubnet", spec.PodSubnet, netip.MustParsePrefix("10.244.0.0/16"),
+			netip.MustParsePrefix("fd00:10:244::/56"), &net.PodSubnets, checkPodSubnet,
+		},
+		{
+			"networking.serviceSubnet", spec.ServiceSubnet, netip.MustParsePrefix("10.96.0.0/16"),
+			netip.MustParsePrefix("fd00:10:96::/112"), &net.ServiceSubnets, checkServiceSubnet,
+		},
 		{"networking.nodeSubnet", spec.NodeSubnet, netip.Prefix{}, netip.Prefix{}, &net.NodeSubnets, checkNodeSubnet},
 	}
 }

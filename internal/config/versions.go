@@ -138,6 +138,6 @@ func resolveRuntime(w *wish, c *Cluster, o Options, p *problems) {
 		c.Runtime = o.Runtimes[0]
 	}
 	if w.Runtime != "" && !slices.Contains(o.Runtimes, w.Runtime) {
-		p.add(w.from.runtime, suggest(w.Runtime, o.Runtimes), "no container runtime %q", shorten(w.Runtime))
+		p.add(w.from.runtime, nearestOrAll(w.Runtime, o.Runtimes), "no container runtime %q", shorten(w.Runtime))
 	}
 }

@@ -27,8 +27,10 @@ func TestVersions(t *testing.T) {
 		{name: "kind's image as flag", file: kind, flags: Flags{Image: "kindest/node:v1.35.4"}, version: "v1.35.4"},
 		{name: "kind's image unknown", file: kind + "nodes: [{image: 'kindest/node:v1.20.0'}]", err: "nodes[0].image: kind's image stands for Kubernetes v1.20.0 here, which is not known"},
 		{name: "kind's image by digest", file: kind + "nodes: [{image: 'kindest/node@sha256:ab'}]", err: "this one names no Kubernetes version"},
-		{name: "two versions", file: kind + "nodes: [{image: 'kindest/node:v1.35.4'}, {role: worker, image: 'kindest/node:v1.34.4'}]",
-			err: "nodes[1].image: asks for Kubernetes v1.34.4, but nodes[0].image for v1.35.4"},
+		{
+			name: "two versions", file: kind + "nodes: [{image: 'kindest/node:v1.35.4'}, {role: worker, image: 'kindest/node:v1.34.4'}]",
+			err: "nodes[1].image: asks for Kubernetes v1.34.4, but nodes[0].image for v1.35.4",
+		},
 		{name: "two fields", file: kluster("image: kluster/node:v1.35.4\nkubernetesVersion: v1.36.3"), err: "image: asks for Kubernetes v1.35.4"},
 		{name: "no version", file: kluster("kubernetesVersion: one"), err: `"one" is not a Kubernetes version`},
 		{name: "minor of nothing", file: kluster("kubernetesVersion: v1.1"), err: "Kubernetes v1.1 is not known (known: v1.36.3, v1.35.4, v1.34.4, v1.33.13)"},
