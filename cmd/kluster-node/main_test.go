@@ -71,13 +71,13 @@ func TestHostLocalIsFoundOnTheCNIPath(t *testing.T) {
 
 func TestNotifyReady(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
-	socket, err := net.ListenPacket("unixgram", path)
+	socket, err := new(net.ListenConfig).ListenPacket(t.Context(), "unixgram", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
-	notifyReady(nil)
+	notifyReady(t.Context(), nil)
 	buf := make([]byte, 100)
 	n, _, err := socket.ReadFrom(buf)
 	if err != nil || string(buf[:n]) != "READY=1" {

@@ -1,18 +1,19 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"os"
 )
 
 // notifyReady tells systemd that the service is up, if it asked (Type=notify).
-func notifyReady(log *slog.Logger) {
+func notifyReady(ctx context.Context, log *slog.Logger) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return
 	}
-	conn, err := net.Dial("unixgram", path)
+	conn, err := new(net.Dialer).DialContext(ctx, "unixgram", path)
 	if err != nil {
 		log.Warn("cannot tell systemd that the service is up", "error", err)
 		return

@@ -53,7 +53,7 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	notifyReady(log)
+	notifyReady(ctx, log)
 	return apiproxy.Serve(ctx, apiproxy.Config{
 		Servers: node.APIServers, Own: ownServer(node), CAFile: clusterCA,
 		Timing: apiproxy.DefaultTiming, Log: log,
@@ -85,7 +85,7 @@ func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
 		return err
 	}
 	if node.CNI != "default" {
-		notifyReady(log)
+		notifyReady(ctx, log)
 		return nil
 	}
 	service, err := podNetwork(ctx, log, node)
@@ -101,7 +101,7 @@ func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
 func podNetwork(ctx context.Context, log *slog.Logger, node nodespec.Node) (*podnet.Service, error) {
 	// The service is up while it waits: the kubelet, which may come later in
 	// the boot, is what brings what it waits for.
-	notifyReady(log)
+	notifyReady(ctx, log)
 	route, err := hostnet.DefaultRoute("")
 	if err != nil && !errors.Is(err, hostnet.ErrNoDefaultRoute) {
 		return nil, err
