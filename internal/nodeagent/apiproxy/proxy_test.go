@@ -174,6 +174,7 @@ func testCert(t *testing.T) *x509.Certificate {
 }
 
 func testCA(t *testing.T) *x509.CertPool {
+	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(testCert(t))
 	return pool
@@ -204,15 +205,27 @@ func (p *proxy) until(t *testing.T, state health, servers ...*apiServer) {
 	}
 }
 
-// name asks who answers.
-func (p *proxy) name(t *testing.T) string {
+// get opens a session, which ends with the test.
+func (p *proxy) get(t *testing.T, path string) io.ReadCloser {
 	t.Helper()
-	response, err := p.client.Get("https://" + p.addr + "/name")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+p.addr+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	response, err := p.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response.Body
+}
+
+// name asks who answers.
+func (p *proxy) name(t *testing.T) string {
+	t.Helper()
+	body := p.get(t, "/name")
+	defer body.Close()
+	text, err := io.ReadAll(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,12 +242,7 @@ func (p *proxy) wantName(t *testing.T, want string) {
 // hang opens a session that lasts.
 func (p *proxy) hang(t *testing.T) io.Reader {
 	t.Helper()
-	response, err := p.client.Get("https://" + p.addr + "/hang")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { response.Body.Close() })
-	return response.Body
+	return p.get(t, "/hang")
 }
 
 func TestOwnServerIsPreferred(t *testing.T) {
@@ -323,7 +331,7 @@ func TestWithoutCAServersAreTriedInOrder(t *testing.T) {
 
 // A client that has said all it has to say still gets its answer.
 func TestHalfClose(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +346,7 @@ func TestHalfClose(t *testing.T) {
 		fmt.Fprintf(c, "got %s", all)
 	}()
 	p := start(t, "", false, l.Addr().String())
-	c, err := net.Dial("tcp", p.addr)
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

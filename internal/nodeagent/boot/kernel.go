@@ -37,7 +37,7 @@ func (Linux) FilesystemType(path string) (int64, error) {
 	if err := unix.Statfs(path, &st); err != nil {
 		return 0, fmt.Errorf("asking for the file system of %s: %w", path, err)
 	}
-	return int64(st.Type), nil
+	return st.Type, nil
 }
 
 // MaxOpenFiles is the hard RLIMIT_NOFILE.

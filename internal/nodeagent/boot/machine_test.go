@@ -43,9 +43,16 @@ var flagNames = []struct {
 	flag uintptr
 	name string
 }{
-	{unix.MS_REMOUNT, "remount"}, {unix.MS_BIND, "bind"}, {unix.MS_RDONLY, "ro"},
-	{unix.MS_NOSUID, "nosuid"}, {unix.MS_NODEV, "nodev"}, {unix.MS_NOEXEC, "noexec"}, {unix.MS_RELATIME, "relatime"},
-	{unix.MS_SHARED, "shared"}, {unix.MS_PRIVATE, "private"}, {unix.MS_REC, "rec"},
+	{unix.MS_REMOUNT, "remount"},
+	{unix.MS_BIND, "bind"},
+	{unix.MS_RDONLY, "ro"},
+	{unix.MS_NOSUID, "nosuid"},
+	{unix.MS_NODEV, "nodev"},
+	{unix.MS_NOEXEC, "noexec"},
+	{unix.MS_RELATIME, "relatime"},
+	{unix.MS_SHARED, "shared"},
+	{unix.MS_PRIVATE, "private"},
+	{unix.MS_REC, "rec"},
 }
 
 func (f *fake) Mount(source, target, fstype string, flags uintptr, _ string) error {

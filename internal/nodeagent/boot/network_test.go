@@ -47,11 +47,11 @@ func TestDNSOfOtherEngines(t *testing.T) {
 
 func TestDNSWithoutGateway(t *testing.T) {
 	files := with(routed, "/proc/net/route", "head\n")
-	m, kernel := newMachine(t, files)
+	m, _ := newMachine(t, files)
 	if err := step(t, m, "dns"); err == nil {
 		t.Error("nowhere to put the server, and no error")
 	}
-	m, kernel = newMachine(t, files)
+	m, kernel := newMachine(t, files)
 	m.Node.Addrs = []netip.Addr{netip.MustParseAddr("fd00::2"), netip.MustParseAddr("172.30.0.2")}
 	mustStep(t, m, "dns")
 	if !strings.Contains(strings.Join(kernel.calls, " "), "-d 172.30.0.2/32") {
@@ -169,11 +169,13 @@ func TestProxy(t *testing.T) {
 	}{
 		{"none", nil, ""},
 		{
-			"upper case, with what must be quoted", map[string]string{"HTTP_PROXY": `http://u:p%40"\@h:1`},
+			"upper case, with what must be quoted",
+			map[string]string{"HTTP_PROXY": `http://u:p%40"\@h:1`},
 			"[Manager]\nDefaultEnvironment=" + `"HTTP_PROXY=http://u:p%%40\"\\@h:1" "http_proxy=http://u:p%%40\"\\@h:1"` + "\n",
 		},
 		{
-			"lower case alone", map[string]string{"https_proxy": "h", "no_proxy": "a,b"},
+			"lower case alone",
+			map[string]string{"https_proxy": "h", "no_proxy": "a,b"},
 			"[Manager]\nDefaultEnvironment=" + `"HTTPS_PROXY=h" "https_proxy=h" "NO_PROXY=a,b" "no_proxy=a,b"` + "\n",
 		},
 	} {

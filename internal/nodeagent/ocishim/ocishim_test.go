@@ -50,7 +50,8 @@ func TestAdapt(t *testing.T) {
 		want       string // "" is: left alone
 	}{
 		{
-			"all", spec, Limits{NoSysResource: true, NoHugetlb: true, Rlimit: limits},
+			"all", spec,
+			Limits{NoSysResource: true, NoHugetlb: true, Rlimit: limits},
 			`{"ociVersion":"1.2.0","process":{"args":["sh"],"oomScoreAdj":0,
 			"rlimits":[{"type":"RLIMIT_NOFILE","hard":20000,"soft":1024},{"type":"RLIMIT_CORE","hard":5,"soft":5},{"type":"RLIMIT_NEW","hard":9,"soft":9}]},
 			"linux":{"resources":{"memory":{"limit":9007199254740993}}}}`,

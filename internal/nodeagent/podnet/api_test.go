@@ -31,6 +31,7 @@ func object(name, addr string, ranges ...string) *corev1.Node {
 // apiServer refuses the first list, answers the second, and gives a test's
 // events to watchers, one watch per channel in turn.
 func apiServer(t *testing.T, watches ...chan metav1.WatchEvent) *httptest.Server {
+	t.Helper()
 	lists := 0
 	served := make(chan chan metav1.WatchEvent, len(watches))
 	for _, w := range watches {
@@ -71,6 +72,7 @@ func apiServer(t *testing.T, watches ...chan metav1.WatchEvent) *httptest.Server
 }
 
 func event(t *testing.T, kind string, obj any) metav1.WatchEvent {
+	t.Helper()
 	raw, err := json.Marshal(obj)
 	if err != nil {
 		t.Error(err)

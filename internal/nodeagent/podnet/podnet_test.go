@@ -31,6 +31,7 @@ type script struct{ self, all chan []Peer }
 func (s script) Self(ctx context.Context, handle func([]Peer)) error {
 	return play(ctx, s.self, handle)
 }
+
 func (s script) Nodes(ctx context.Context, handle func([]Peer)) error {
 	return play(ctx, s.all, handle)
 }
@@ -85,6 +86,7 @@ func (r recorder) want(t *testing.T, calls ...string) {
 }
 
 func startService(t *testing.T) (script, recorder, func() error) {
+	t.Helper()
 	cluster := script{make(chan []Peer), make(chan []Peer)}
 	host := recorder{make(chan string), make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
