@@ -25,8 +25,10 @@ var oldestAPI = semver.MustParse("1.41")
 
 func (e *examination) reach(context.Context) finding {
 	if e.err != nil {
-		return finding{Fail, firstLine(e.err.Error()),
-			"install and start a Docker engine (on Debian: apt-get install docker.io), or set DOCKER_HOST to its socket"}
+		return finding{
+			Fail, firstLine(e.err.Error()),
+			"install and start a Docker engine (on Debian: apt-get install docker.io), or set DOCKER_HOST to its socket",
+		}
 	}
 	api, err := semver.NewVersion(e.info.APIVersion)
 	if err == nil && api.LessThan(oldestAPI) {
@@ -40,8 +42,10 @@ func (e *examination) location(context.Context) finding {
 	case e.err != nil:
 		return unknown
 	case !e.info.Local:
-		return finding{Fail, "another machine: " + e.info.Endpoint,
-			"only an engine on this machine works: docker context use default, and unset DOCKER_HOST"}
+		return finding{
+			Fail, "another machine: " + e.info.Endpoint,
+			"only an engine on this machine works: docker context use default, and unset DOCKER_HOST",
+		}
 	case e.info.Rootless:
 		return finding{Warn, "this machine, rootless: " + e.info.Endpoint, "use an engine that runs as root if nodes do not start"}
 	}

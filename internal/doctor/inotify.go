@@ -54,7 +54,8 @@ func (l limit) check(root fs.FS) finding {
 }
 
 func (e *examination) inotifyInstances(context.Context) finding { return instances.check(e.host.Root) }
-func (e *examination) inotifyWatches(context.Context) finding   { return watches.check(e.host.Root) }
+
+func (e *examination) inotifyWatches(context.Context) finding { return watches.check(e.host.Root) }
 
 // RaiseInotify raises the host's inotify limits where they are too low for a
 // few nodes, and says so on w, one line for each. Where it may not, it says

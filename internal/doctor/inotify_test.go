@@ -46,9 +46,11 @@ func TestRaiseInotify(t *testing.T) {
 		instances, watches string
 		wantLimits, want   string
 	}{
-		"low": {"128", "8192", "8192 524288",
+		"low": {
+			"128", "8192", "8192 524288",
 			"raised the host's fs.inotify.max_user_instances from 128 to 8192, until it restarts\n" +
-				"raised the host's fs.inotify.max_user_watches from 8192 to 524288, until it restarts\n"},
+				"raised the host's fs.inotify.max_user_watches from 8192 to 524288, until it restarts\n",
+		},
 		"one low":        {"128", "192536", "8192 192536", "raised the host's fs.inotify.max_user_instances from 128 to 8192, until it restarts\n"},
 		"high":           {"512", "1000000", "512 1000000", ""},
 		"no such limits": {"", "", "none none", ""},

@@ -70,8 +70,10 @@ func TestPrint(t *testing.T) {
 		"several lines":      {errors.New("one\ntwo"), "error: one\n  two\n"},
 		"the same hint once": {failure.With(foreign{}, failure.Hint("see the schema")), "error: two problems\nhint: see the schema\n"},
 		"output in message":  {failure.New("ended: no such file", failure.Output("no such file\n")), "error: ended: no such file\n"},
-		"long output": {failure.New("x", failure.Output(long)),
-			"error: x\n  | (5 earlier lines left out)\n" + strings.Repeat("  | line\n", 40)},
+		"long output": {
+			failure.New("x", failure.Output(long)),
+			"error: x\n  | (5 earlier lines left out)\n" + strings.Repeat("  | line\n", 40),
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

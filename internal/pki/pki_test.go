@@ -67,7 +67,8 @@ func checkAuthority(t *testing.T, c *x509.Certificate, name string) {
 	_, isECDSA := c.PublicKey.(*ecdsa.PublicKey)
 	got := facts{c.Subject.CommonName, c.Issuer.CommonName, c.DNSNames, c.NotBefore, c.NotAfter, c.KeyUsage, c.IsCA && c.BasicConstraintsValid, isECDSA}
 	want := facts{
-		name, name, []string{name},
+		name, name,
+		[]string{name},
 		time.Date(2026, 2, 3, 2, 5, 6, 0, time.UTC), time.Date(2036, 2, 1, 3, 5, 6, 0, time.UTC),
 		x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, true, true,
 	}
