@@ -29,14 +29,14 @@ var releases = map[string]release{
 func releaseOf(version string) (release, error) {
 	minor := semver.MajorMinor(version)
 	if minor == "" {
-		return release{}, fmt.Errorf("Kubernetes version %q is not of the form v1.2.3", version)
+		return release{}, fmt.Errorf("no Kubernetes version: %q is not of the form v1.2.3", version)
 	}
 	if r, ok := releases[minor]; ok {
 		return r, nil
 	}
 	known := slices.SortedFunc(maps.Keys(releases), semver.Compare)
 	if semver.Compare(minor, known[0]) < 0 {
-		return release{}, fmt.Errorf("Kubernetes %s is older than %s, the oldest that is supported", version, known[0])
+		return release{}, fmt.Errorf("no support for Kubernetes %s: it is older than %s", version, known[0])
 	}
 	return releases[known[len(known)-1]], nil
 }
