@@ -3,6 +3,7 @@ package docker
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -96,16 +97,16 @@ func TestLoadFallsBack(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/info":
-			io.WriteString(w, `{"DriverStatus":[["Backing Filesystem","extfs"]]}`)
+			fmt.Fprint(w, `{"DriverStatus":[["Backing Filesystem","extfs"]]}`)
 		case "/images/json":
-			io.WriteString(w, `[{"Id":"sha256:held"}]`)
+			fmt.Fprint(w, `[{"Id":"sha256:held"}]`)
 		case "/images/sha256:held/json":
-			io.WriteString(w, `{"Id":"sha256:held","RootFS":{"Layers":["`+diffIDs(t, img)[0]+`"]}}`)
+			fmt.Fprint(w, `{"Id":"sha256:held","RootFS":{"Layers":["`+diffIDs(t, img)[0]+`"]}}`)
 		case "/images/load":
 			names := tarNames(t, r.Body)
 			archives = append(archives, names)
 			if !slices.Contains(names, layer) {
-				io.WriteString(w, `{"error":"open `+layer+`: no such file or directory"}`)
+				fmt.Fprint(w, `{"error":"open `+layer+`: no such file or directory"}`)
 			}
 		default:
 			t.Errorf("asked for %s", r.URL.Path)

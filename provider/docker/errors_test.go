@@ -40,7 +40,7 @@ func TestExplain(t *testing.T) {
 				provider.ErrSubnetTaken, provider.ErrNameTaken, provider.ErrPortTaken,
 				provider.ErrNotFound, provider.ErrUnavailable,
 			} {
-				if errors.Is(got, kind) != (kind == test.kind) {
+				if errors.Is(got, kind) != errors.Is(test.kind, kind) {
 					t.Errorf("is %q: %t", kind, errors.Is(got, kind))
 				}
 			}
@@ -49,6 +49,12 @@ func TestExplain(t *testing.T) {
 }
 
 func TestExplainByType(t *testing.T) {
+	api, err := client.NewClientWithOpts(client.WithHost("unix://" + t.TempDir() + "/none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	_, noEngine := api.Ping(t.Context())
 	for _, test := range []struct {
 		name string
 		err  error
@@ -56,7 +62,7 @@ func TestExplainByType(t *testing.T) {
 		hint string
 	}{
 		{"missing", fmt.Errorf("No such image: a: %w", errdefs.ErrNotFound), provider.ErrNotFound, "No such image"},
-		{"no engine", client.ErrorConnectionFailed("unix:///x"), provider.ErrUnavailable, "systemctl start docker"},
+		{"no engine", noEngine, provider.ErrUnavailable, "systemctl start docker"},
 		{"interrupt", fmt.Errorf("x: %w", context.Canceled), context.Canceled, "x"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -18,21 +18,10 @@ import (
 // TestSystemNode starts a node with everything that systemd needs, on an engine
 // that may itself lack capabilities.
 func TestSystemNode(t *testing.T) {
-	p := newProvider(t)
-	ref, sel := testPrefix+"system:1", provider.Selector{"io.kluster.test": testPrefix + "system"}
-	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
-			t.Error(err)
-		}
-	})
-	node, err := p.CreateNode(t.Context(), provider.NodeSpec{
-		Name: testPrefix + "system", Image: ref, Labels: sel, System: true, Restart: true,
-		Volumes: []string{"/var/lib/data"}, CPUs: 0.5, Memory: 64 << 20,
-	})
+	p, spec := withImage(t, "system")
+	spec.System, spec.Restart, spec.Volumes = true, true, []string{"/var/lib/data"}
+	spec.CPUs, spec.Memory = 0.5, 64<<20
+	node, err := p.CreateNode(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,23 +52,13 @@ func TestSystemNode(t *testing.T) {
 
 // TestUnknownCapDropped asks a real engine to drop one that it does not know.
 func TestUnknownCapDropped(t *testing.T) {
-	p := newProvider(t)
-	ref, sel := testPrefix+"caps:1", provider.Selector{"io.kluster.test": testPrefix + "caps"}
-	if err := p.LoadImage(t.Context(), ref, testImage(t), nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(p.Remove(ctx, sel), p.RemoveImage(ctx, ref)); err != nil {
-			t.Error(err)
-		}
-	})
-	req, err := newRequest(provider.NodeSpec{Name: testPrefix + "caps", Image: ref, Labels: sel})
+	p, spec := withImage(t, "caps")
+	req, err := newRequest(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.host.CapDrop = []string{"CAP_CHOWN", "CAP_OF_TOMORROW"}
-	if _, err := p.create(t.Context(), testPrefix+"caps", req); err != nil {
+	if _, err := p.create(t.Context(), spec.Name, req); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"CAP_CHOWN"}, []string(req.host.CapDrop)); diff != "" {
@@ -110,8 +89,9 @@ func TestExecTerminal(t *testing.T) {
 	}
 }
 
-// startedNode makes and starts an ordinary node, which goes with the test.
-func startedNode(t *testing.T, name string) (*Provider, provider.Node) {
+// withImage gives the least spec of a node of that name, whose image is loaded;
+// the image and what is made with the spec's labels go with the test.
+func withImage(t *testing.T, name string) (*Provider, provider.NodeSpec) {
 	t.Helper()
 	p := newProvider(t)
 	ref, sel := testPrefix+name+":1", provider.Selector{"io.kluster.test": testPrefix + name}
@@ -124,7 +104,14 @@ func startedNode(t *testing.T, name string) (*Provider, provider.Node) {
 			t.Error(err)
 		}
 	})
-	node, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: testPrefix + name, Image: ref, Labels: sel})
+	return p, provider.NodeSpec{Name: testPrefix + name, Image: ref, Labels: sel}
+}
+
+// startedNode makes and starts an ordinary node, which goes with the test.
+func startedNode(t *testing.T, name string) (*Provider, provider.Node) {
+	t.Helper()
+	p, spec := withImage(t, name)
+	node, err := p.CreateNode(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}

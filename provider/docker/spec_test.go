@@ -100,15 +100,27 @@ func TestIPAMPools(t *testing.T) {
 		want []network.IPAMConfig
 		ipv6 bool
 	}{
-		{"no range", provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24")}},
-			[]network.IPAMConfig{{Subnet: "10.1.0.0/24", IPRange: "10.1.0.0/24", Gateway: "10.1.0.1"}}, false},
-		{"range", provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24")}, Dynamic: []netip.Prefix{prefix("10.1.0.128/25")}},
-			[]network.IPAMConfig{{Subnet: "10.1.0.0/24", IPRange: "10.1.0.128/25", Gateway: "10.1.0.128"}}, false},
-		{"dual", provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24"), prefix("fd01::/64")}},
+		{
+			"no range",
+			provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24")}},
+			[]network.IPAMConfig{{Subnet: "10.1.0.0/24", IPRange: "10.1.0.0/24", Gateway: "10.1.0.1"}},
+			false,
+		},
+		{
+			"range",
+			provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24")}, Dynamic: []netip.Prefix{prefix("10.1.0.128/25")}},
+			[]network.IPAMConfig{{Subnet: "10.1.0.0/24", IPRange: "10.1.0.128/25", Gateway: "10.1.0.128"}},
+			false,
+		},
+		{
+			"dual",
+			provider.NetworkSpec{Subnets: []netip.Prefix{prefix("10.1.0.0/24"), prefix("fd01::/64")}},
 			[]network.IPAMConfig{
 				{Subnet: "10.1.0.0/24", IPRange: "10.1.0.0/24", Gateway: "10.1.0.1"},
 				{Subnet: "fd01::/64", IPRange: "fd01::/64", Gateway: "fd01::1"},
-			}, true},
+			},
+			true,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ipv6, err := ipamPools(test.spec)

@@ -44,28 +44,30 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 	})
 	for _, test := range []struct {
 		name string
-		run  func(t *testing.T, s *suite)
+		run  func(s *suite, t *testing.T)
 	}{
-		{"Host", testHost},
-		{"Images", testImages},
-		{"Networks", testNetworks},
-		{"NetworkClashes", testNetworkClashes},
-		{"NodeLife", testNodeLife},
-		{"NodeClashes", testNodeClashes},
-		{"NodeMissing", testNodeMissing},
-		{"Ports", testPorts},
-		{"Copy", testCopy},
-		{"Exec", testExec},
-		{"ExecErrors", testExecErrors},
-		{"ExecCancel", testExecCancel},
-		{"Remove", testRemove},
-		{"Cancelled", testCancelled},
+		{"Host", (*suite).TestHost},
+		{"Images", (*suite).TestImages},
+		{"Networks", (*suite).TestNetworks},
+		{"NetworkClashes", (*suite).TestNetworkClashes},
+		{"NodeLife", (*suite).TestNodeLife},
+		{"NodeClashes", (*suite).TestNodeClashes},
+		{"NodeMissing", (*suite).TestNodeMissing},
+		{"Ports", (*suite).TestPorts},
+		{"Copy", (*suite).TestCopy},
+		{"Exec", (*suite).TestExec},
+		{"ExecErrors", (*suite).TestExecErrors},
+		{"ExecCancel", (*suite).TestExecCancel},
+		{"Remove", (*suite).TestRemove},
+		{"Cancelled", (*suite).TestCancelled},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, s.fresh(t, test.name)) })
+		t.Run(test.name, func(t *testing.T) { test.run(s.fresh(t, test.name), t) })
 	}
 }
 
-// suite is what one test of the contract works with.
+// suite is what one test of the contract works with. Its Test methods are the
+// tests; unlike its other methods they are no helpers, so a failure shows
+// their own line.
 type suite struct {
 	p           provider.Provider
 	image       v1.Image

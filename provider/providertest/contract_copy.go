@@ -19,8 +19,8 @@ type copied struct {
 	Data     string
 }
 
-// testCopy streams files in and out, before a node's start and after it.
-func testCopy(t *testing.T, s *suite) {
+// TestCopy streams files in and out, before a node's start and after it.
+func (s *suite) TestCopy(t *testing.T) {
 	node := s.create(t, s.spec("a"))
 	stream, err := Tar(
 		File{tar.Header{Name: "data/in/", Mode: 0o750, Uid: 7, Gid: 8, Typeflag: tar.TypeDir}, nil},

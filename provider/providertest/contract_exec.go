@@ -16,8 +16,8 @@ import (
 	"github.com/kluster-project/kluster/provider/providertest/program"
 )
 
-// testExec runs commands that end well.
-func testExec(t *testing.T, s *suite) {
+// TestExec runs commands that end well.
+func (s *suite) TestExec(t *testing.T) {
 	id := s.start(t, "a").ID
 	big := strings.Repeat("0123456789", 100_000)
 	for _, test := range []struct {
@@ -46,8 +46,8 @@ func testExec(t *testing.T, s *suite) {
 	}
 }
 
-// testExecErrors runs commands that end badly.
-func testExecErrors(t *testing.T, s *suite) {
+// TestExecErrors runs commands that end badly.
+func (s *suite) TestExecErrors(t *testing.T) {
 	node := s.start(t, "a")
 	for _, test := range []struct {
 		name   string
@@ -83,9 +83,9 @@ func testExecErrors(t *testing.T, s *suite) {
 	})
 }
 
-// testExecCancel ends a command that would last for ever: Exec returns, and the
+// TestExecCancel ends a command that would last for ever: Exec returns, and the
 // command is no longer there.
-func testExecCancel(t *testing.T, s *suite) {
+func (s *suite) TestExecCancel(t *testing.T) {
 	id := s.start(t, "a").ID
 	ctx, cancel := context.WithCancel(t.Context())
 	started, stdout := io.Pipe()
@@ -98,7 +98,7 @@ func testExecCancel(t *testing.T, s *suite) {
 	if _, err := io.ReadFull(started, buf); err != nil {
 		t.Fatal(err)
 	}
-	go io.Copy(io.Discard, started) // a provider may have more to write
+	go func() { _, _ = io.Copy(io.Discard, started) }() // a provider may have more to write
 	defer started.Close()
 	if got := s.held(t, id, word); got != 1 {
 		t.Errorf("%d processes run before the end, want 1", got)

@@ -16,8 +16,8 @@ import (
 	"github.com/kluster-project/kluster/provider/providertest/program"
 )
 
-// testNodeLife takes a node with a fixed address through all of its states.
-func testNodeLife(t *testing.T, s *suite) {
+// TestNodeLife takes a node with a fixed address through all of its states.
+func (s *suite) TestNodeLife(t *testing.T) {
 	spec := s.spec("a")
 	n, netSpec := s.network(t, "net")
 	spec.Network = n.Name
@@ -95,8 +95,8 @@ func (s *suite) wantNode(t *testing.T, spec provider.NodeSpec, state provider.St
 	}
 }
 
-// testNodeClashes makes two nodes of one name; the first must not be touched.
-func testNodeClashes(t *testing.T, s *suite) {
+// TestNodeClashes makes two nodes of one name; the first must not be touched.
+func (s *suite) TestNodeClashes(t *testing.T) {
 	first := s.start(t, "a")
 	_, err := s.p.CreateNode(t.Context(), s.spec("a"))
 	wantIs(t, err, provider.ErrNameTaken)
@@ -105,8 +105,8 @@ func testNodeClashes(t *testing.T, s *suite) {
 	}
 }
 
-// testNodeMissing asks for an image, a network and a node that do not exist.
-func testNodeMissing(t *testing.T, s *suite) {
+// TestNodeMissing asks for an image, a network and a node that do not exist.
+func (s *suite) TestNodeMissing(t *testing.T) {
 	spec := s.spec("a")
 	spec.Image = s.prefix + "missing:1"
 	_, err := s.p.CreateNode(t.Context(), spec)
@@ -137,8 +137,8 @@ func testNodeMissing(t *testing.T, s *suite) {
 	}
 }
 
-// testPorts publishes one host port twice.
-func testPorts(t *testing.T, s *suite) {
+// TestPorts publishes one host port twice.
+func (s *suite) TestPorts(t *testing.T) {
 	first, second := s.spec("a"), s.spec("b")
 	port := provider.Port{
 		NodePort: 80, HostPort: freePort(t), HostAddr: netip.MustParseAddr("127.0.0.1"), Protocol: "tcp",
@@ -155,7 +155,7 @@ func testPorts(t *testing.T, s *suite) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-func testHost(t *testing.T, s *suite) {
+func (s *suite) TestHost(t *testing.T) {
 	host, err := s.p.Host(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func testHost(t *testing.T, s *suite) {
 	}
 }
 
-func testImages(t *testing.T, s *suite) {
+func (s *suite) TestImages(t *testing.T) {
 	ref := s.prefix + "other:2"
 	layer, err := Layer(File{tar.Header{Name: "data/extra", Mode: 0o600, Typeflag: tar.TypeReg}, []byte(s.prefix)})
 	if err != nil {
@@ -106,7 +106,7 @@ func testImageSelectors(t *testing.T, s *suite, ref, name, value string) {
 	}
 }
 
-func testNetworks(t *testing.T, s *suite) {
+func (s *suite) TestNetworks(t *testing.T) {
 	made, spec := s.network(t, "net")
 	want := provider.Network{ID: made.ID, Name: spec.Name, Labels: spec.Labels, Subnets: spec.Subnets}
 	if diff := cmp.Diff(want, made, cmpopts.IgnoreFields(provider.Network{}, "Gateways"), compareAddrs); diff != "" {
@@ -126,7 +126,7 @@ func testNetworks(t *testing.T, s *suite) {
 	}
 }
 
-func testNetworkClashes(t *testing.T, s *suite) {
+func (s *suite) TestNetworkClashes(t *testing.T) {
 	_, spec := s.network(t, "net")
 	other := spec
 	other.Name += "-other"

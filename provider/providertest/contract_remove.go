@@ -11,8 +11,8 @@ import (
 	"github.com/kluster-project/kluster/provider/providertest/program"
 )
 
-// testRemove removes by label, and nothing else.
-func testRemove(t *testing.T, s *suite) {
+// TestRemove removes by label, and nothing else.
+func (s *suite) TestRemove(t *testing.T) {
 	other := s.fresh(t, "Remove-other")
 	kept := other.start(t, "kept")
 
@@ -73,8 +73,8 @@ func countPrefix(list []string, prefix string) int {
 	return count
 }
 
-// testCancelled calls every method with a context that has ended.
-func testCancelled(t *testing.T, s *suite) {
+// TestCancelled calls every method with a context that has ended.
+func (s *suite) TestCancelled(t *testing.T) {
 	id := s.start(t, "a").ID
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -106,7 +106,7 @@ func hold(ctx context.Context, c Call) int {
 
 func fill(_ context.Context, c Call) int {
 	size, _ := strconv.Atoi(c.arg(0))
-	io.WriteString(c.Stdout, strings.Repeat("x", size))
+	fmt.Fprint(c.Stdout, strings.Repeat("x", size))
 	return 0
 }
 
@@ -132,6 +132,9 @@ func file(_ context.Context, c Call) int {
 		fmt.Fprintln(c.Stderr, err)
 		return 1
 	}
-	c.Stdout.Write(data)
+	if _, err := c.Stdout.Write(data); err != nil {
+		fmt.Fprintln(c.Stderr, err)
+		return 1
+	}
 	return 0
 }
