@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -89,7 +90,7 @@ func (b *builder) nodeLayer(ctx context.Context) (*fileLayer, error) {
 }
 
 func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage) (nodespec.Manifest, error) {
-	m := nodespec.Manifest{Kubernetes: b.r.Kubernetes, Arch: b.r.Arch, Runtimes: b.r.Runtimes, Recipe: b.r.Digest(), Packages: p.roots["node"].packages}
+	m := nodespec.Manifest{Kubernetes: b.r.Kubernetes, Arch: b.r.Arch, Runtimes: b.r.Runtimes, Recipe: b.r.Digest()}
 	for _, prog := range b.r.Programs {
 		_, digest, err := b.program(ctx, p, prog.Name)
 		if err != nil {
@@ -97,19 +98,28 @@ func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage)
 		}
 		m.Components = append(m.Components, nodespec.ComponentRecord{Name: prog.Name, Version: prog.Version, Source: prog.Source, Digest: digest})
 	}
-	for _, r := range b.r.Roots {
-		if r.Variant != "extract" {
-			continue
-		}
-		root := p.roots[r.Name]
-		for _, pkg := range root.packages {
-			m.Components = append(m.Components, nodespec.ComponentRecord{Name: pkg.Name, Version: pkg.Version, Source: "debian", Digest: root.layer.meta.DiffID.String()})
-		}
-	}
+	b.addPackages(p, &m)
 	for _, img := range images {
 		m.Images = append(m.Images, img.record)
 	}
 	return m, nil
+}
+
+// addPackages records what comes from Debian: packages installed in the base or
+// in a container image, and programs that were taken out of one.
+func (b *builder) addPackages(p *parts, m *nodespec.Manifest) {
+	for _, r := range b.r.Roots {
+		root := p.roots[r.Name]
+		for _, pkg := range root.packages {
+			switch {
+			case r.Name == builderRoot: // is in no image
+			case r.extracted():
+				m.Components = append(m.Components, nodespec.ComponentRecord{Name: pkg.Name, Version: pkg.Version, Source: "debian", Digest: root.layer.meta.DiffID.String()})
+			case !slices.Contains(m.Packages, pkg):
+				m.Packages = append(m.Packages, pkg)
+			}
+		}
+	}
 }
 
 // finish sets the image's configuration.

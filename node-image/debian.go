@@ -30,7 +30,8 @@ func (b *builder) debianRoot(ctx context.Context, r Root) (root, error) {
 		Packages []string
 		Arch     string
 		Format   int
-	}{r, b.packagesOf(r), b.r.Arch, format}
+		Whole    bool `json:",omitempty"` // no files are left out
+	}{r, b.packagesOf(r), b.r.Arch, format, r.extracted()}
 	inputs.Root.Estimate = 0
 	dir, err := b.step(ctx, "root-"+r.Name, inputs, func(dir string) error {
 		raw := filepath.Join(dir, "raw.tar")
@@ -88,7 +89,9 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 		"--include=" + strings.Join(packages, ","),
 	}
 	for _, p := range excluded {
-		args = append(args, "--dpkgopt=path-exclude="+p)
+		if !r.extracted() { // their version stands in a file of usr/share/doc
+			args = append(args, "--dpkgopt=path-exclude="+p)
+		}
 	}
 	for _, o := range aptOptions(ctx) {
 		args = append(args, "--aptopt="+o)
@@ -98,6 +101,9 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", sourceDate), "LC_ALL=C", "TMPDIR="+filepath.Dir(out))
 	return runCommand(ctx, cmd, debianArchive)
 }
+
+// extracted says whether packages are unpacked but not installed.
+func (r *Root) extracted() bool { return r.Variant == "extract" }
 
 // excluded is what no node reads.
 var excluded = []string{

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,6 +58,9 @@ func cleanRoot(ctx context.Context, raw, dir string) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(packages) == 0 {
+		return fmt.Errorf("%s does not say which packages are in it", filepath.Base(raw))
 	}
 	data, err := json.Marshal(packages)
 	if err != nil {

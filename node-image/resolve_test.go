@@ -94,8 +94,8 @@ func TestResolveRefuses(t *testing.T) {
 			m.write("tree/go.mod", "module example.com/x\n")
 			s.Checkout = m.path("tree")
 		}, new(*SpecError), `the module "example.com/x"`},
-		"no Go":             {func(m *machine, _ *Spec) { m.env.Go = "/nowhere/go" }, new(*ToolchainError), "no Go toolchain"},
-		"old Go":            {func(m *machine, _ *Spec) { m.write("go.version", "go1.20.1\n") }, new(*ToolchainError), "go1.20.1 is too old"},
+		"no Go":  {func(m *machine, _ *Spec) { m.env.Go = "/nowhere/go" }, new(*ToolchainError), "no Go toolchain"},
+		"old Go": {func(m *machine, _ *Spec) { m.write("go.version", "go1.20.1\n") }, new(*ToolchainError), "go1.20.1 is too old"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
