@@ -67,6 +67,7 @@ var _ = Describe("An interrupted create", func() {
 	}
 
 	It("keeps what it made when asked to", harness.Long, func(ctx SpecContext) {
+		Expect(all).NotTo(BeEmpty())
 		k := harness.New()
 		k.Env = []string{"KLUSTER_TEST_INTERRUPT_AT=" + all[len(all)-1]}
 		name := named(k, "retain")
