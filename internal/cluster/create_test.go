@@ -33,7 +33,9 @@ func engine(t *testing.T) *providertest.Provider {
 	p := providertest.New()
 	p.Handle = func(context.Context, provider.Node, provider.Command) int { return 1 }
 	manifest, err := json.Marshal(nodespec.Manifest{Kubernetes: "v1.36.3", Images: []nodespec.ImageRecord{
-		{Ref: "registry.k8s.io/pause:3.10.2"}, {Ref: "example.com/agnhost:1"}, {Ref: "example.com/busybox:1"},
+		{Ref: "registry.k8s.io/pause:3.10.2"},
+		{Ref: "example.com/agnhost:1"},
+		{Ref: "example.com/busybox:1"},
 		{Ref: "docker.io/rancher/local-path-provisioner:v0.0.30"},
 	}})
 	if err != nil {
