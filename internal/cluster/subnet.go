@@ -44,13 +44,21 @@ func subnet6(creation string) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(a), 64)
 }
 
-// dynamicRange is the upper half of a subnet, which the engine hands out; fixed
-// addresses come from the lower half, so that none is taken by a container that
-// happens to start first.
+// dynamicBits is the length of the range that an engine hands addresses out of
+// in a large network. Docker's address management counts in 64 bits with a sign
+// and refuses a range that is further in ("invalid bit range", Engine 20.10).
+const dynamicBits = 96
+
+// dynamicRange is the part of a subnet that the engine hands out: the upper
+// half, or of a large one its second /96. Fixed addresses come from below it,
+// so that none is taken by a container that happens to start first.
 func dynamicRange(p netip.Prefix) netip.Prefix {
 	bits := p.Bits() + 1
+	if p.Addr().Is6() {
+		bits = max(bits, dynamicBits)
+	}
 	a := p.Masked().Addr().AsSlice()
-	a[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	a[(bits-1)/8] |= 0x80 >> ((bits - 1) % 8)
 	addr, _ := netip.AddrFromSlice(a)
 	return netip.PrefixFrom(addr, bits)
 }

@@ -35,11 +35,12 @@ func TestCandidatesCoverThePool(t *testing.T) {
 	}
 }
 
-func TestDynamicRangeIsTheUpperHalf(t *testing.T) {
+func TestDynamicRange(t *testing.T) {
 	for in, want := range map[string]string{
 		"172.28.3.0/24": "172.28.3.128/25",
 		"10.0.0.0/16":   "10.0.128.0/17",
-		"fd00:1::/64":   "fd00:1:0:0:8000::/65",
+		"fd00:1::/64":   "fd00:1::1:0:0/96",
+		"fd00:1::/112":  "fd00:1::8000/113",
 		"10.1.2.64/26":  "10.1.2.96/27",
 	} {
 		if got := dynamicRange(netip.MustParsePrefix(in)).String(); got != want {
