@@ -31,7 +31,7 @@ func (b *builder) debianRoot(ctx context.Context, r Root) (root, error) {
 		Arch     string
 		Format   int
 		Whole    bool `json:",omitempty"` // no files are left out
-	}{r, b.packagesOf(r), b.r.Arch, format, r.extracted()}
+	}{r, b.packagesOf(r), b.r.Arch, rootFormat, r.extracted()}
 	inputs.Root.Estimate = 0
 	dir, err := b.step(ctx, "root-"+r.Name, inputs, func(dir string) error {
 		raw := filepath.Join(dir, "raw.tar")
@@ -101,6 +101,9 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", sourceDate), "LC_ALL=C", "TMPDIR="+filepath.Dir(out))
 	return runCommand(ctx, cmd, debianArchive)
 }
+
+// rootFormat changes when the same packages give another root.
+const rootFormat = 1
 
 // extracted says whether packages are unpacked but not installed.
 func (r *Root) extracted() bool { return r.Variant == "extract" }

@@ -32,7 +32,7 @@ const (
 )
 
 // format changes when the same inputs give another image.
-const format = 1
+const format = 2
 
 // Recipe is a node image with every input pinned. The exported fields are what
 // its digest is made of.
