@@ -77,7 +77,7 @@ func (c *cache) get(ctx context.Context, name, key string, fill func(dir string)
 type DiskFullError struct{ Err error }
 
 func (e *DiskFullError) Error() string {
-	return "disk is full: " + e.Err.Error() + "; a node image needs about 6 GB of free space below the cache folder"
+	return "disk is full (a node image needs about 6 GB below the cache and temporary folders): " + e.Err.Error()
 }
 
 func (e *DiskFullError) Unwrap() error { return e.Err }

@@ -62,7 +62,21 @@ func runCommand(ctx context.Context, cmd *exec.Cmd, network string) error {
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return classify(&CommandError{Command: cmd.Args[0], Err: err, Output: out.String()}, network)
+	return classify(&CommandError{Command: cmd.Args[0], Err: err, Output: distinct(out.String())}, network)
+}
+
+// distinct leaves out lines that were there before: programs that try again
+// say the same again.
+func distinct(text string) string {
+	seen := map[string]bool{}
+	var lines []string
+	for _, line := range strings.Split(text, "\n") {
+		if key := strings.TrimSpace(line); key == "" || !seen[key] {
+			seen[key] = true
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // classify finds the well-known causes in what a program wrote.
