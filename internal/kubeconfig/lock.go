@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // The lock is client-go's: a file "PATH.lock" that only its maker can have made.
@@ -61,8 +63,8 @@ func lock(ctx context.Context, path string) (unlock func(), notes []string, err 
 			notes = append(notes, fmt.Sprintf("removed the lock %s: it was %s old, left by a program that died", name, age.Round(time.Second)))
 			continue
 		}
-		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
-			return nil, notes, err
+		if !wait.For(ctx, pause/2+rand.N(pause)) {
+			return nil, notes, context.Cause(ctx)
 		}
 	}
 }
@@ -102,15 +104,4 @@ func staleAge(name string) time.Duration {
 		return age
 	}
 	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

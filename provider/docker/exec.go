@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"github.com/kluster-project/kluster/internal/wait"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -113,8 +114,8 @@ func (p *Provider) exitCode(ctx context.Context, execID string) (int, error) {
 		if !state.Running {
 			return state.ExitCode, nil
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return 0, err
+		if !wait.For(ctx, pause) {
+			return 0, ctx.Err()
 		}
 	}
 }
@@ -142,7 +143,7 @@ func (p *Provider) resize(ctx context.Context, execID string, cmd provider.Comma
 func (p *Provider) resizeOnce(ctx context.Context, execID string, cols, rows uint) {
 	for try := range 10 {
 		err := p.api.ContainerExecResize(ctx, execID, container.ResizeOptions{Width: cols, Height: rows})
-		if err == nil || sleep(ctx, time.Duration(try+1)*10*time.Millisecond) != nil {
+		if err == nil || !wait.For(ctx, time.Duration(try+1)*10*time.Millisecond) {
 			return
 		}
 	}
@@ -154,16 +155,4 @@ func (p *Provider) nodeName(ctx context.Context, id string) string {
 		return node.Name
 	}
 	return id
-}
-
-// sleep waits unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

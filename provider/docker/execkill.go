@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // cleanupTime bounds what is done after an interrupt.
@@ -48,8 +50,8 @@ func (p *Provider) startedExec(ctx context.Context, execID string) (container.Ex
 		if err != nil || state.Pid != 0 || !state.Running {
 			return state, err
 		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return state, err
+		if !wait.For(ctx, 20*time.Millisecond) {
+			return state, ctx.Err()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kluster-project/kluster/internal/wait"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -44,8 +45,8 @@ func (p *Provider) Remove(ctx context.Context, sel provider.Selector) error {
 		if err == nil && try == 0 {
 			continue
 		}
-		if waitErr := sleep(ctx, min(50*time.Millisecond<<try, time.Second)); waitErr != nil {
-			return errors.Join(waitErr, err)
+		if !wait.For(ctx, min(50*time.Millisecond<<try, time.Second)) {
+			return errors.Join(ctx.Err(), err)
 		}
 	}
 	if err == nil {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // errNoCA says that it cannot be known yet whom to trust.
@@ -26,11 +28,11 @@ func (p *pool) watch(ctx context.Context, s *server, c *checker) {
 		if !errors.Is(err, errNoCA) {
 			p.report(s, err == nil)
 		}
-		wait := p.timing.Retry
+		pause := p.timing.Retry
 		if err == nil {
-			wait = p.timing.Interval
+			pause = p.timing.Interval
 		}
-		if !pause(ctx, wait, s.nudge) {
+		if !wait.ForOr(ctx, pause, s.nudge) {
 			return
 		}
 	}

@@ -20,6 +20,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // Config says what to proxy.
@@ -117,7 +119,7 @@ func accept(ctx context.Context, l net.Listener, pool *pool, sessions *sync.Wait
 			return nil
 		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
 			pool.log.Warn("out of open files; waiting for sessions to end")
-			if !pause(ctx, pool.timing.Retry, nil) {
+			if !wait.For(ctx, pool.timing.Retry) {
 				return nil
 			}
 			continue
@@ -126,17 +128,4 @@ func accept(ctx context.Context, l net.Listener, pool *pool, sessions *sync.Wait
 		}
 		sessions.Go(func() { pool.serve(ctx, client) })
 	}
-}
-
-// pause waits for d, or less if nudge speaks; false when ctx ended.
-func pause(ctx context.Context, d time.Duration, nudge <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-nudge:
-	}
-	return true
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // dataDir holds host-local's leases. It is in memory: no pod outlives a restart
@@ -70,10 +71,8 @@ func ranges(ctx context.Context, r Request) ([]netip.Prefix, error) {
 		case r.Command != "ADD":
 			return nil, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !wait.For(ctx, poll) {
 			return nil, err
-		case <-time.After(poll):
 		}
 	}
 }

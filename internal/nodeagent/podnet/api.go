@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // API is the Cluster of a real node, seen with its kubelet's credentials. These
@@ -75,7 +77,7 @@ func Connect(ctx context.Context, kubeconfig, name string, log *slog.Logger) (*A
 			log.Info("waiting for the kubelet's credentials", "reason", err)
 			told = err.Error()
 		}
-		if !sleep(ctx, poll) {
+		if !wait.For(ctx, poll) {
 			return nil, ctx.Err()
 		}
 	}
@@ -109,7 +111,7 @@ func (a *API) follow(ctx context.Context, selector string, handle func([]Peer)) 
 			a.log.Warn("cannot watch nodes; trying again", "selector", selector, "error", err)
 			told = err.Error()
 		}
-		if !sleep(ctx, backoff) {
+		if !wait.For(ctx, backoff) {
 			return ctx.Err()
 		}
 		backoff = min(2*backoff, lastBackoff)

@@ -1,10 +1,8 @@
 package podnet
 
 import (
-	"context"
 	"maps"
 	"slices"
-	"time"
 )
 
 func equal(a, b Peer) bool {
@@ -13,15 +11,3 @@ func equal(a, b Peer) bool {
 
 // values copies a map's values, so that the map may change afterwards.
 func values(m map[string]Peer) []Peer { return slices.Collect(maps.Values(m)) }
-
-// sleep is false when ctx ended before d was over.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // Program is what to keep running.
@@ -39,10 +41,8 @@ func (p *Program) Run(ctx context.Context, signals <-chan os.Signal) (int, error
 			return code, nil
 		}
 		p.Log.Warn("program ended; starting it again", "program", p.Args[0], "code", code)
-		select {
-		case <-ctx.Done():
+		if !wait.For(ctx, p.Pause) {
 			return code, nil
-		case <-time.After(p.Pause):
 		}
 	}
 }
