@@ -1,12 +1,13 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kluster-project/kluster/internal/golden"
 )
 
 // TestBadFiles compares everything that is said about files full of mistakes.
@@ -23,19 +24,7 @@ func TestBadFiles(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden.txt"
-			if *update {
-				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, readErr := os.ReadFile(golden)
-			if readErr != nil {
-				t.Fatal(readErr)
-			}
-			if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
-				t.Errorf("-want +got; -update writes it:\n%s", diff)
-			}
+			golden.Check(t, strings.TrimSuffix(file, ".yaml")+".golden.txt", err.Error()+"\n")
 		})
 	}
 }

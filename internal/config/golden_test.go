@@ -2,16 +2,12 @@ package config
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/kluster-project/kluster/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // testOptions are a world that is the same on every machine.
 func testOptions() Options {
@@ -48,17 +44,5 @@ func compareGolden(t *testing.T, file string, c *Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
-	}
+	golden.Check(t, file, string(got)+"\n")
 }

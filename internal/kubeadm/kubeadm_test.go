@@ -1,22 +1,17 @@
 package kubeadm
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/golden"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var controlPlaneTaint = []config.Taint{{Key: "node-role.kubernetes.io/control-plane", Effect: "NoSchedule"}}
 
@@ -72,7 +67,7 @@ func TestRenderGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, filepath.Join("testdata", tt.name+".golden"), print(tt.in, nodes))
+			golden.Check(t, filepath.Join("testdata", tt.name+".golden"), print(tt.in, nodes))
 		})
 	}
 }
@@ -142,22 +137,6 @@ func print(in Input, nodes map[string]Node) string {
 		}
 	}
 	return b.String()
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got; go test -update writes it):\n%s", path, diff)
-	}
 }
 
 func file(t *testing.T, n Node, path string) string {

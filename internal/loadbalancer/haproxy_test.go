@@ -1,7 +1,6 @@
 package loadbalancer
 
 import (
-	"flag"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -9,13 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/kluster-project/kluster/internal/golden"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/pki"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func backend(name, addr string) Backend {
 	return Backend{Name: name, Addr: netip.MustParseAddrPort(addr)}
@@ -34,19 +30,7 @@ func TestRenderGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("-want +got (go test -update writes it):\n%s", diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".golden"), string(got))
 		})
 	}
 }
