@@ -82,7 +82,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	if err := runPlan(ctx, createPlan(), c); err != nil {
 		return nil, c.fail(ctx, err)
 	}
-	return c.summary(), nil
+	return c.summary(ctx)
 }
 
 // fail gathers evidence, rolls back, and returns err with both noted.
@@ -130,16 +130,18 @@ func (c *creation) eachNode(ctx context.Context, f func(ctx context.Context, i i
 // firstControlPlane is the node that does what is done once per cluster.
 func (c *creation) firstControlPlane() provider.Node { return c.nodes[c.cfg.Nodes[0].Name] }
 
-func (c *creation) summary() *Summary {
+// summary describes what was made, as the engine sees it now.
+func (c *creation) summary(ctx context.Context) (*Summary, error) {
+	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
+	if err != nil {
+		return nil, err
+	}
 	s := &Summary{
 		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.cfg.Runtime,
 		Image: c.image[c.cfg.Nodes[0].Name], Server: c.facts.server(),
 		Context: ContextName(c.cfg.Name), Kubeconfig: c.kubeconfig, Notes: c.notes,
-		Took: time.Since(c.began),
+		Took: time.Since(c.began), Nodes: nodes,
 	}
 	s.Seconds = s.Took.Seconds()
-	for _, n := range c.cfg.Nodes {
-		s.Nodes = append(s.Nodes, nodeInfo(c.nodes[n.Name]))
-	}
-	return s
+	return s, nil
 }

@@ -131,7 +131,10 @@ func (m *Manager) loadInto(ctx context.Context, n provider.Node, path string) er
 		return fmt.Errorf("opening the archive: %w", err)
 	}
 	defer archive.Close()
-	return m.provider.Exec(ctx, n.ID, provider.Command{Args: runtime.Import, Stdin: archive})
+	if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: runtime.Import, Stdin: archive}); err != nil {
+		return fmt.Errorf("importing the archive %s: %w", path, err)
+	}
+	return nil
 }
 
 // checkArchive sees that path is a readable file that is not empty, before any
