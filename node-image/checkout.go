@@ -35,10 +35,32 @@ func openCheckout(ctx context.Context, dir string) (*checkout, error) {
 		return nil, &SpecError{"source", fmt.Sprintf("%s is no checkout of Kubernetes: %v", dir, err)}
 	}
 	c := &checkout{dir: dir, mod: mod}
+	if err := c.isTop(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.read(ctx); err != nil {
 		return nil, err
 	}
 	return c, c.describe(ctx)
+}
+
+// isTop sees that the folder is a git work tree of its own: of one that lies in
+// another, and is ignored there, git would say that nothing ever changes.
+func (c *checkout) isTop(ctx context.Context) error {
+	var out strings.Builder
+	err := git(ctx, c.dir, &out, "rev-parse", "--show-toplevel")
+	var host *HostError
+	if ctx.Err() != nil || errors.As(err, &host) {
+		return err
+	}
+	if err != nil {
+		return &SpecError{"source", err.Error()}
+	}
+	top := strings.TrimSpace(out.String())
+	if real, err := filepath.EvalSymlinks(c.dir); err != nil || real != top {
+		return &SpecError{"source", fmt.Sprintf("%s is no git work tree of its own, but lies in %s", c.dir, top)}
+	}
+	return nil
 }
 
 // read finds the commit and the digest.

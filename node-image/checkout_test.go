@@ -158,6 +158,20 @@ func TestDescribedVersion(t *testing.T) {
 	}
 }
 
+func TestCheckoutInAnotherTree(t *testing.T) {
+	m := newMachine(t)
+	m.tree("v1.36.4")
+	m.write("tree/.gitignore", "/inner")
+	m.write("tree/inner/go.mod", "module k8s.io/kubernetes\n")
+	spec := m.spec()
+	spec.Checkout = m.path("tree/inner")
+	_, err := Resolve(context.Background(), spec, m.env)
+	var refused *SpecError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "no git work tree of its own") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestCheckoutChangeIsOneBuild sees that a changed file of the tree compiles
 // Kubernetes again and nothing else.
 func TestCheckoutChangeIsOneBuild(t *testing.T) {

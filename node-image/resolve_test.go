@@ -90,6 +90,10 @@ func TestResolveRefuses(t *testing.T) {
 		"unknown source":    {func(_ *machine, s *Spec) { s.Source = "pigeon" }, new(*SpecError), "pigeon"},
 		"unknown runtime":   {func(_ *machine, s *Spec) { s.Runtimes = []string{"rkt"} }, new(*SpecError), "containerd"},
 		"not a checkout":    {func(m *machine, s *Spec) { s.Checkout = m.dir }, new(*SpecError), "no checkout"},
+		"no git": {func(m *machine, s *Spec) {
+			m.write("tree/go.mod", "module k8s.io/kubernetes\n")
+			s.Checkout = m.path("tree")
+		}, new(*SpecError), "not a git repository"},
 		"another module": {func(m *machine, s *Spec) {
 			m.write("tree/go.mod", "module example.com/x\n")
 			s.Checkout = m.path("tree")
