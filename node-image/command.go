@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -30,10 +31,19 @@ type NetworkError struct {
 }
 
 func (e *NetworkError) Error() string {
+	var status statusError
+	if errors.As(e.Err, &status) {
+		return fmt.Sprintf("%s: the server answered %s", e.What, status)
+	}
 	return fmt.Sprintf("cannot reach %s; check the network and proxy settings: %v", e.What, e.Err)
 }
 
 func (e *NetworkError) Unwrap() error { return e.Err }
+
+// statusError is an answer that is not a file, "404 Not Found".
+type statusError string
+
+func (e statusError) Error() string { return string(e) }
 
 // ChecksumError is an input that is not what was pinned.
 type ChecksumError struct {

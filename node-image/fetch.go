@@ -26,7 +26,7 @@ func (b *builder) fetch(ctx context.Context, url string, w io.Writer) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return &NetworkError{What: url, Err: errors.New(resp.Status)}
+		return &NetworkError{What: url, Err: statusError(resp.Status)}
 	}
 	return copyBody(ctx, url, w, resp.Body)
 }

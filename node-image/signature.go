@@ -93,16 +93,25 @@ func (b *builder) gpgv(ctx context.Context, dir string, s *SumFile, args []strin
 	}
 	reason := checkStatus(status.String(), s.Fingerprints)
 	if reason == nil && err != nil {
-		reason = fmt.Errorf("%w: %s", err, said.String())
+		reason = fmt.Errorf("was not accepted: %w: %s", err, said.String())
 	}
 	if reason != nil {
-		return &ChecksumError{What: s.URL, Err: fmt.Errorf("its signature: %w", reason)}
+		return &ChecksumError{What: s.URL, Err: fmt.Errorf("its signature %w", reason)}
 	}
 	return nil
 }
 
-// refusals are gpgv's words for signatures that are not good.
-var refusals = []string{"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NODATA", "UNEXPECTED"}
+// refusals are gpgv's words for signatures that are not good, with what people
+// are told.
+var refusals = map[string]string{
+	"BADSIG":     "does not match",
+	"ERRSIG":     "cannot be checked, perhaps it is of a key that is not known",
+	"EXPSIG":     "has run out",
+	"EXPKEYSIG":  "is of a key that has run out",
+	"REVKEYSIG":  "is of a key that was revoked",
+	"NODATA":     "is missing or broken",
+	"UNEXPECTED": "is missing or broken",
+}
 
 // checkStatus reads gpgv's status lines: every signature must be good, and one
 // of a primary key in pinned.
@@ -110,16 +119,18 @@ func checkStatus(status string, pinned []string) error {
 	var signers []string
 	for _, line := range strings.Split(status, "\n") {
 		f := strings.Fields(strings.TrimPrefix(line, "[GNUPG:] "))
-		switch {
-		case len(f) == 0:
-		case slices.Contains(refusals, f[0]):
-			return errors.New(strings.Join(f, " "))
-		case f[0] == "VALIDSIG":
+		if len(f) == 0 {
+			continue
+		}
+		if why, bad := refusals[f[0]]; bad {
+			return fmt.Errorf("%s (%s)", why, strings.Join(f, " "))
+		}
+		if f[0] == "VALIDSIG" {
 			signers = append(signers, f[len(f)-1])
 		}
 	}
 	if !slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(pinned, s) }) {
-		return fmt.Errorf("made by %q, not by a pinned key", signers)
+		return fmt.Errorf("is by %q, not by a pinned key", signers)
 	}
 	return nil
 }
