@@ -58,7 +58,11 @@ bin/golangci-lint: hack/tools/go.mod hack/tools/go.sum
 integration: build ## run the specs against real clusters (LABELS= for all)
 	$(KLUSTER) build node-image
 	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
-		go test -count=1 -p 1 -timeout 30m ./e2e/suites/... -ginkgo.label-filter='$(LABELS)'
+		go test -count=1 -p 1 -timeout 60m ./e2e/suites/... -ginkgo.label-filter='$(LABELS)'
+
+.PHONY: integration-all
+integration-all: ## run all specs, the long ones too
+	$(MAKE) integration LABELS=
 
 .PHONY: docs
 docs: ## write docs/cli anew
