@@ -25,10 +25,33 @@ func openCache(dir string) (*cache, error) {
 	}
 	for _, sub := range []string{"steps", "locks", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-			return nil, fmt.Errorf("making the cache folder: %w", err)
+			return nil, diskError(fmt.Errorf("making the cache folder: %w", err))
 		}
 	}
-	return &cache{dir: dir}, nil
+	c := &cache{dir: dir}
+	return c, c.sweep(time.Now().Add(-unfinishedTime))
+}
+
+// unfinishedTime is longer than any step takes.
+const unfinishedTime = 24 * time.Hour
+
+// sweep removes what killed builds left half made before a time.
+func (c *cache) sweep(before time.Time) error {
+	tmp := filepath.Join(c.dir, "tmp")
+	entries, err := os.ReadDir(tmp)
+	if err != nil {
+		return fmt.Errorf("reading the cache folder: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.ModTime().After(before) {
+			continue // gone already, or perhaps still worked on
+		}
+		if err := os.RemoveAll(filepath.Join(tmp, e.Name())); err != nil {
+			return fmt.Errorf("removing what a killed build left: %w", err)
+		}
+	}
+	return nil
 }
 
 // stepKey is the digest of a step's inputs.
