@@ -66,7 +66,7 @@ var _ = Describe("Storage", harness.Short, func() {
 		}
 		awaitSet()
 		c.DeletePod(ctx, ns, "db-1")
-		Eventually(ctx, podReady(ns, "db-1")).WithTimeout(harness.PodTimeout).Should(BeTrue())
+		awaitSet()
 		Eventually(ctx, func(ctx context.Context) harness.Result {
 			return c.PodExec(ctx, ns, "db-0", wget("http://db-1.db."+ns+".svc.cluster.local:8080/name")...)
 		}).WithTimeout(reach).Should(HaveField("Stdout", "db-1\ndb-1\n"), "db-1 has run twice on one volume")

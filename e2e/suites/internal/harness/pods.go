@@ -132,14 +132,21 @@ func (c *Cluster) FinishPod(ctx context.Context, ns string, pod *corev1.Pod) str
 	return logs
 }
 
-// DeletePod deletes a pod and waits until it is gone.
+// DeletePod deletes a pod and waits until it is gone; another of its name may
+// have taken its place.
 func (c *Cluster) DeletePod(ctx context.Context, ns, name string) {
 	ginkgo.GinkgoHelper()
-	gomega.Expect(c.Client.CoreV1().Pods(ns).Delete(ctx, name, metav1.DeleteOptions{})).To(gomega.Succeed())
-	gomega.Eventually(ctx, func(ctx context.Context) error {
-		_, err := c.Client.CoreV1().Pods(ns).Get(ctx, name, metav1.GetOptions{})
-		return err
-	}).WithTimeout(PodTimeout).Should(gomega.Satisfy(apierrors.IsNotFound), "pod %s/%s gone", ns, name)
+	pods := c.Client.CoreV1().Pods(ns)
+	old, err := pods.Get(ctx, name, metav1.GetOptions{})
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	gomega.Expect(pods.Delete(ctx, name, metav1.DeleteOptions{})).To(gomega.Succeed())
+	gomega.Eventually(ctx, func(ctx context.Context) (bool, error) {
+		now, err := pods.Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return err == nil && now.UID != old.UID, err
+	}).WithTimeout(PodTimeout).Should(gomega.BeTrue(), "pod %s/%s gone", ns, name)
 }
 
 // Logs are what a pod's only container printed.
