@@ -30,16 +30,30 @@ func (c *creation) installAddons(ctx context.Context) error {
 		return err
 	}
 	// On the node, with its own kubectl, because it is there and of the right version.
-	if err := c.m.provider.Exec(ctx, c.firstControlPlane().ID, provider.Command{
-		Args:  []string{"kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "apply", "--server-side", "--validate=ignore", "-f", "-"},
-		Stdin: bytes.NewReader(manifests),
-	}); err != nil {
+	if err := c.apply(ctx, manifests); err != nil {
 		return err
 	}
 	if c.provesDNS() {
 		return c.startProbe(ctx)
 	}
 	return nil
+}
+
+// applyTries is how often an apply is tried: the API servers behind the load
+// balancer are still coming up, and one may end a request as it restarts.
+const applyTries = 3
+
+func (c *creation) apply(ctx context.Context, manifests []byte) error {
+	var err error
+	for range applyTries {
+		if err = c.m.provider.Exec(ctx, c.firstControlPlane().ID, provider.Command{
+			Args:  []string{"kubectl", "--kubeconfig", adminConf, "apply", "--server-side", "--validate=ignore", "-f", "-"},
+			Stdin: bytes.NewReader(manifests),
+		}); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // labelNode sets what a kubelet may not set on itself, and takes off what does

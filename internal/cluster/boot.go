@@ -16,14 +16,8 @@ import (
 // booted, which takes about a second.
 const bootPoll = 50 * time.Millisecond
 
-// bootTimeout bounds a node's boot; systemd and a runtime take about a second,
-// minutes only on a host that is out of something.
-const bootTimeout = 2 * time.Minute
-
 // waitBooted returns when systemd and the runtime of a node are up.
 func (m *Manager) waitBooted(ctx context.Context, n provider.Node) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("systemd or the runtime did not come up in %v", bootTimeout))
-	defer cancel()
 	err := wait.PollUntilContextCancel(ctx, bootPoll, true, func(ctx context.Context) (bool, error) {
 		r, err := m.provider.CopyFrom(ctx, n.ID, nodespec.BootedFile)
 		if err == nil {

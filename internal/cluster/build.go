@@ -31,6 +31,9 @@ func (m *Manager) EnsureImage(ctx context.Context, spec ImageOptions, step statu
 }
 
 func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, step status.Step) error {
+	if err := m.sweepBuilds(ctx); err != nil {
+		return err
+	}
 	img, _, err := nodeimage.Build(ctx, recipe, nodeimage.Options{
 		CacheDir: m.cacheDir, Sandbox: sandbox{m.provider}, Progress: step,
 	})

@@ -69,9 +69,9 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	if err != nil {
 		return nil, err
 	}
-	id := rand.Text()
+	id, cfg := rand.Text(), *opt.Config
 	c := &creation{
-		m: m, opt: opt, cfg: opt.Config, id: id, began: time.Now(),
+		m: m, opt: opt, cfg: &cfg, id: id, began: time.Now(),
 		image: map[string]string{}, storeLayer: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
@@ -90,14 +90,14 @@ func (c *creation) fail(ctx context.Context, err error) error {
 	if !c.made {
 		return err
 	}
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-	defer cancel()
 	if ctx.Err() == nil {
-		err = c.withEvidence(clean, err)
+		err = c.withEvidence(ctx, err)
 	}
 	if c.opt.Retain {
 		return fmt.Errorf("%w\n(kept as asked; remove it with: kluster delete %s)", err, c.cfg.Name)
 	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
 	done := c.m.reporter.Start("removing what was made", 0)
 	rerr := c.rollback(clean)
 	done(rerr)
@@ -105,10 +105,11 @@ func (c *creation) fail(ctx context.Context, err error) error {
 }
 
 func (c *creation) rollback(ctx context.Context) error {
-	if err := c.removeKubeconfig(ctx); err != nil {
-		return fmt.Errorf("rolling back: %w", err)
-	}
-	if err := c.m.provider.Remove(ctx, provider.Selector{nodespec.LabelCreation: c.id}); err != nil {
+	err := errors.Join(
+		c.removeKubeconfig(ctx),
+		c.m.provider.Remove(ctx, provider.Selector{nodespec.LabelCreation: c.id}),
+	)
+	if err != nil {
 		return fmt.Errorf("rolling back (kluster delete %s goes on with it): %w", c.cfg.Name, err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,6 +31,12 @@ const testImage = nodespec.ImageRepository + ":test"
 // which every command fails.
 func engine(t *testing.T) *providertest.Provider {
 	t.Helper()
+	return engineWith(t, strings.TrimPrefix(nodespec.BootedFile, "/"))
+}
+
+// engineWith is engine with an image that holds file.
+func engineWith(t *testing.T, file string) *providertest.Provider {
+	t.Helper()
 	p := providertest.New()
 	p.Handle = func(context.Context, provider.Node, provider.Command) int { return 1 }
 	manifest, err := json.Marshal(nodespec.Manifest{Kubernetes: "v1.36.3", Images: []nodespec.ImageRecord{
@@ -49,7 +56,7 @@ func engine(t *testing.T) *providertest.Provider {
 	}
 	// In the image, so that every node looks booted.
 	booted, err := providertest.Layer(providertest.File{Header: tar.Header{
-		Name: strings.TrimPrefix(nodespec.BootedFile, "/"), Mode: 0o644, Typeflag: tar.TypeReg,
+		Name: file, Mode: 0o644, Typeflag: tar.TypeReg,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +177,7 @@ func TestCreateOfANameInUseTouchesNothing(t *testing.T) {
 		role nodespec.Role
 	}{{"c-control-plane-1", nodespec.RoleControlPlane}, {"c-lb", nodespec.RoleLoadBalancer}} {
 		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: n.name, Image: testImage, Labels: map[string]string{
-			nodespec.LabelCluster: "c", nodespec.LabelRole: string(n.role),
+			nodespec.LabelCluster: "c", nodespec.LabelCreation: "x", nodespec.LabelRole: string(n.role),
 		}}); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +209,8 @@ func TestCreateClearsWhatADeadOneLeft(t *testing.T) {
 		want bool // the name is free
 	}{{dead, true}, {self, false}} {
 		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: "c-lb", Image: testImage, Labels: map[string]string{
-			nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleLoadBalancer), nodespec.LabelCreator: tc.by.String(),
+			nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleLoadBalancer),
+			nodespec.LabelCreation: tc.by.String(), nodespec.LabelCreator: tc.by.String(),
 		}}); err != nil {
 			t.Fatal(err)
 		}
@@ -297,5 +305,167 @@ func TestImageOfAnotherVersion(t *testing.T) {
 	var input *inputError
 	if !errors.As(err, &input) || !strings.Contains(err.Error(), "holds Kubernetes v1.36.3, not v1.35.4") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestCreateThatIsNotReadyInTime(t *testing.T) {
+	p := engineWith(t, "never/booted")
+	opt := wanted(t, "c", 1)
+	opt.Wait = 200 * time.Millisecond
+	_, err := manager(t, p).Create(t.Context(), opt)
+	var late *timeoutError
+	if !errors.As(err, &late) || !strings.Contains(err.Error(), "booting c-control-plane-1") {
+		t.Errorf("err = %v", err)
+	}
+	var logs interface{ LogPath() string }
+	if !errors.As(err, &logs) || logs.LogPath() == "" {
+		t.Errorf("the error names no folder of logs: %v", err)
+	} else if _, err := os.Stat(filepath.Join(logs.LogPath(), "c-control-plane-1")); err != nil {
+		t.Error(err)
+	}
+	if left := leftovers(t, p, "c"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestRollbackGoesOnWhenTheKubeconfigCannotBeRead(t *testing.T) {
+	p := engine(t)
+	c := &creation{m: manager(t, p), cfg: wanted(t, "c", 1).Config, id: "x", kubeconfig: t.TempDir()}
+	if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: "c-lb", Image: testImage, Labels: map[string]string{
+		nodespec.LabelCluster: "c", nodespec.LabelCreation: "x",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.rollback(t.Context()); err == nil {
+		t.Error("a folder was taken for a kubeconfig")
+	}
+	if left := leftovers(t, p, "c"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestDeleteAll(t *testing.T) {
+	p := engine(t)
+	for _, name := range []string{"a", "b"} {
+		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{
+			Name: name + "-lb", Image: testImage, Volumes: []string{"/v"},
+			Labels: map[string]string{nodespec.LabelCluster: name},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, net := range []provider.NetworkSpec{
+		{Name: "c", Labels: map[string]string{nodespec.LabelCluster: "c"}, Subnets: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}},
+		{Name: "foreign", Subnets: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/24")}},
+	} {
+		if _, err := p.CreateNetwork(t.Context(), net); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: "foreign", Image: testImage}); err != nil {
+		t.Fatal(err)
+	}
+	gone, err := manager(t, p).DeleteAll(t.Context(), filepath.Join(t.TempDir(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, gone); diff != "" {
+		t.Error(diff)
+	}
+	for name := range map[string]bool{"a": true, "b": true, "c": true} {
+		if left := leftovers(t, p, name); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	nodes, err := p.Nodes(t.Context(), nil)
+	if err != nil || len(nodes) != 1 || nodes[0].Name != "foreign" {
+		t.Errorf("nodes %v, %v", nodes, err)
+	}
+}
+
+func TestSweepOfDeadBuilds(t *testing.T) {
+	p := engine(t)
+	self, err := thisProcess()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := self
+	dead.Boot = "another"
+	for name, by := range map[string]creator{"dead": dead, "alive": self} {
+		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: name, Image: testImage, Labels: map[string]string{
+			buildLabel: name, nodespec.LabelCreator: by.String(),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := manager(t, p).sweepBuilds(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := p.Nodes(t.Context(), nil)
+	if err != nil || len(nodes) != 1 || nodes[0].Name != "alive" {
+		t.Errorf("nodes %v, %v", nodes, err)
+	}
+}
+
+func TestNodeEnvironment(t *testing.T) {
+	c := &creation{cfg: wanted(t, "c", 2).Config}
+	node := c.cfg.Nodes[0]
+	if env := c.nodeEnv(node); len(env) > 0 {
+		t.Errorf("without a proxy: %v", env)
+	}
+	c.host.ProxyEnv = map[string]string{"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "corp.example"}
+	c.facts.Subnets = []netip.Prefix{netip.MustParsePrefix("172.28.0.0/24")}
+	env := c.nodeEnv(node)
+	if env["HTTPS_PROXY"] != "http://proxy:3128" || env["https_proxy"] != env["HTTPS_PROXY"] || env["no_proxy"] != env["NO_PROXY"] {
+		t.Errorf("env = %v", env)
+	}
+	no := strings.Split(env["NO_PROXY"], ",")
+	for _, want := range []string{
+		"corp.example", "10.244.0.0/16", "10.96.0.0/16", "172.28.0.0/24", "c-control-plane-1", "c-worker-1", "c-api", "c-lb",
+		"localhost", "127.0.0.1", ".svc", ".svc.cluster.local",
+	} {
+		if !slices.Contains(no, want) {
+			t.Errorf("NO_PROXY %v lacks %s", no, want)
+		}
+	}
+}
+
+func TestNoKubeletIsNewer(t *testing.T) {
+	for kubelet, ok := range map[string]bool{"v1.36.3": true, "v1.35.4": true, "v1.37.0": false, "what": false} {
+		if err := notNewer(kubelet, "v1.36.3"); (err == nil) != ok {
+			t.Errorf("%s: %v", kubelet, err)
+		}
+	}
+}
+
+func TestClearingADeadCreateSparesOneThatBegins(t *testing.T) {
+	p := engine(t)
+	self, err := thisProcess()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := self
+	dead.Boot = "another"
+	add := func(name string, by creator) {
+		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: name, Image: testImage, Labels: map[string]string{
+			nodespec.LabelCluster: "c", nodespec.LabelCreation: by.Boot, nodespec.LabelCreator: by.String(),
+		}}); err != nil {
+			t.Error(err)
+		}
+	}
+	add("c-worker-1", dead)
+	var once sync.Once
+	p.Fail = func(op, _ string) error {
+		if op == "Remove" {
+			once.Do(func() { add("c-lb", self) })
+		}
+		return nil
+	}
+	if err := manager(t, p).clearName(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := p.Nodes(t.Context(), nil)
+	if err != nil || len(nodes) != 1 || nodes[0].Name != "c-lb" {
+		t.Errorf("nodes %v, %v", nodes, err)
 	}
 }

@@ -42,7 +42,7 @@ func (m *Manager) DeleteAll(ctx context.Context, kubeconfigPath string) ([]strin
 		gone = append(gone, name)
 	}
 	// Volumes or networks alone, of a cluster whose nodes are gone.
-	errs = append(errs, m.provider.Remove(ctx, provider.Selector{nodespec.LabelCluster: ""}))
+	errs = append(errs, m.provider.Remove(ctx, provider.Selector{nodespec.LabelCluster: ""}), m.sweepBuilds(ctx))
 	return gone, errors.Join(errs...)
 }
 

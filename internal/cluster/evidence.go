@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/logs"
@@ -11,9 +12,14 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
+// evidenceTime bounds the collection of logs: a node that is sick may not answer.
+const evidenceTime = 30 * time.Second
+
 // withEvidence puts the nodes' logs into a folder before they go, and names it
 // in the error.
 func (c *creation) withEvidence(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
+	defer cancel()
 	nodes, lerr := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: c.id})
 	if lerr != nil || len(nodes) == 0 {
 		return err

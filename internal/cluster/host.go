@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
+	"time"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
@@ -21,6 +21,9 @@ func (c *creation) checkHost(ctx context.Context) error {
 	}
 	c.host = host
 	if err := c.checkPort(ctx); err != nil {
+		return err
+	}
+	if err := c.checkSubnets(ctx); err != nil {
 		return err
 	}
 	return c.m.clearName(ctx, c.cfg.Name)
@@ -40,6 +43,26 @@ func (c *creation) checkPort(ctx context.Context) error {
 	return l.Close()
 }
 
+// checkSubnets sees that wanted node subnets are free before anything is made.
+func (c *creation) checkSubnets(ctx context.Context) error {
+	want := c.cfg.Networking.NodeSubnets
+	if len(want) == 0 {
+		return nil
+	}
+	taken, err := c.takenPrefixes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range want {
+		for _, t := range taken {
+			if p.Overlaps(t) {
+				return fmt.Errorf("subnet %s of the nodes overlaps %s: %w", p, t, provider.ErrSubnetTaken)
+			}
+		}
+	}
+	return nil
+}
+
 // errExists is a create of a name that is in use.
 type errExists struct{ name, why string }
 
@@ -51,29 +74,63 @@ func (e *errExists) Hint() string {
 }
 
 // clearName fails if a cluster of that name lives or is being made, and removes
-// what a create that died has left.
+// what creates that died have left. Each create's objects are judged and removed
+// by its own ID: another that begins in the meantime is not touched.
 func (m *Manager) clearName(ctx context.Context, name string) error {
+	creations, err := m.creations(ctx, name)
+	if err != nil {
+		return err
+	}
+	var dead []string
+	for id, nodes := range creations {
+		state, err := m.lifeOf(ctx, nodes)
+		if err != nil {
+			return err
+		}
+		switch state {
+		case lifeMade:
+			return &errExists{name, "exists"}
+		case lifeBeingMade:
+			return &errExists{name, "is being created by another process"}
+		default:
+			dead = append(dead, id)
+		}
+	}
+	for _, id := range dead {
+		m.reporter.Note("removing what an interrupted create of %q left", name)
+		sel := provider.Selector{nodespec.LabelCluster: name, nodespec.LabelCreation: id}
+		if err := m.provider.Remove(ctx, sel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// creations are the nodes of a cluster by the create that made them. A create
+// of which only a network is left has none.
+func (m *Manager) creations(ctx context.Context, name string) (map[string][]provider.Node, error) {
 	sel := provider.Selector{nodespec.LabelCluster: name}
 	nodes, err := m.provider.Nodes(ctx, sel)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	state, err := m.lifeOf(ctx, nodes)
+	nets, err := m.provider.Networks(ctx, sel)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	switch state {
-	case lifeMade:
-		return &errExists{name, "exists"}
-	case lifeBeingMade:
-		return &errExists{name, "is being created by another process"}
+	byID := map[string][]provider.Node{}
+	for _, n := range nets {
+		byID[n.Labels[nodespec.LabelCreation]] = nil
 	}
-	left, err := m.provider.Leftovers(ctx, sel)
-	if err != nil || len(left) == 0 {
-		return err
+	for _, n := range nodes {
+		id := n.Labels[nodespec.LabelCreation]
+		byID[id] = append(byID[id], n)
 	}
-	m.reporter.Note("removing what an interrupted create of %q left: %s", name, strings.Join(left, ", "))
-	return m.provider.Remove(ctx, sel)
+	if len(byID[""]) > 0 {
+		return nil, fmt.Errorf("%s carries no label %s: %w", byID[""][0].Name, nodespec.LabelCreation, &errExists{name, "exists, or what is left of it"})
+	}
+	delete(byID, "") // a selector would take it for any
+	return byID, nil
 }
 
 // life says how far a cluster's create has come.
@@ -101,14 +158,22 @@ func (m *Manager) lifeOf(ctx context.Context, nodes []provider.Node) (life, erro
 	if err != nil {
 		return lifeNone, err
 	}
-	if by, ok := parseCreator(nodes[0].Labels[nodespec.LabelCreator]); ok && by.mayRun(self, startTime) {
-		return lifeBeingMade, nil
+	for _, n := range nodes {
+		if by, ok := parseCreator(n.Labels[nodespec.LabelCreator]); ok && by.mayRun(self, startTime) {
+			return lifeBeingMade, nil
+		}
 	}
 	return lifeDead, nil
 }
 
+// lookTime bounds a look at a node: an engine that is stuck on one must not hold
+// up what is about others.
+const lookTime = 10 * time.Second
+
 // isMade looks for the mark that a create leaves last, on any control plane.
 func (m *Manager) isMade(ctx context.Context, nodes []provider.Node) (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, fmt.Errorf("the engine did not answer within %v", lookTime))
+	defer cancel()
 	for _, n := range nodes {
 		if n.Labels[nodespec.LabelRole] != string(nodespec.RoleControlPlane) {
 			continue

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -55,6 +57,9 @@ func (c *creation) checkImages(ctx context.Context) error {
 		}
 		c.storeLayer[ref] = img.Labels[nodespec.LabelStoreLayer]
 		if i > 0 {
+			if err := notNewer(m.Kubernetes, c.cfg.KubernetesVersion); err != nil {
+				return &inputError{fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)}
+			}
 			continue
 		}
 		if want := c.cfg.KubernetesVersion; want != "" && want != m.Kubernetes {
@@ -67,6 +72,22 @@ func (c *creation) checkImages(ctx context.Context) error {
 		if err := c.images.find(m); err != nil {
 			return fmt.Errorf("image %q: %w", ref, err)
 		}
+	}
+	return nil
+}
+
+// notNewer is Kubernetes' rule that no kubelet may be newer than its API server.
+func notNewer(kubelet, apiserver string) error {
+	k, err := version.ParseSemantic(kubelet)
+	if err != nil {
+		return fmt.Errorf("version of Kubernetes: %w", err)
+	}
+	a, err := version.ParseSemantic(apiserver)
+	if err != nil {
+		return fmt.Errorf("version of Kubernetes: %w", err)
+	}
+	if a.LessThan(k) {
+		return fmt.Errorf("kubelet %s is newer than the cluster's %s", kubelet, apiserver)
 	}
 	return nil
 }

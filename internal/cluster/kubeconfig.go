@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 
 	"k8s.io/client-go/kubernetes"
@@ -102,6 +104,8 @@ func (c *creation) connect(conf []byte) error {
 	}
 	// A create waits by asking often; the default of 5 a second would show.
 	rc.QPS, rc.Burst = 50, 100
+	// The host's proxy is for what lies outside of it.
+	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	c.client, err = kubernetes.NewForConfig(rc)
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)

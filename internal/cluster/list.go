@@ -32,7 +32,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Name: name, Status: "incomplete"}
+	info := Info{Name: name, Status: "incomplete", Nodes: []NodeInfo{}}
 	if len(nodes) == 0 {
 		return info, nil
 	}
@@ -111,12 +111,17 @@ type NotFoundError struct {
 	Known      []string // what there is of that kind
 }
 
-func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %q", e.Kind, e.Name) }
+func (e *NotFoundError) Error() string {
+	if e.Name == "" {
+		return "there is no " + e.Kind
+	}
+	return fmt.Sprintf("no %s %q", e.Kind, e.Name)
+}
 
 // Hint lists what there is.
 func (e *NotFoundError) Hint() string {
 	if len(e.Known) == 0 {
-		return fmt.Sprintf("there is no %s; make a cluster with: kluster create", e.Kind)
+		return "make a cluster with: kluster create"
 	}
 	return fmt.Sprintf("there is: %s", strings.Join(e.Known, ", "))
 }

@@ -29,6 +29,8 @@ func (c *creation) reserveName(ctx context.Context) error {
 	}
 	labels := c.labelsFor(nodespec.RoleLoadBalancer)
 	labels[nodespec.LabelSpec] = label
+	// Before the call: one that is interrupted may have made it all the same.
+	c.made = true
 	lb, err := c.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: LoadBalancerName(c.cfg.Name), Image: c.image[c.cfg.Nodes[0].Name], Labels: labels,
 		Network: c.cfg.Name, Restart: true,
@@ -37,12 +39,12 @@ func (c *creation) reserveName(ctx context.Context) error {
 		}},
 	})
 	if errors.Is(err, provider.ErrNameTaken) {
+		c.made = false
 		return fmt.Errorf("%w (%w)", &errExists{c.cfg.Name, "is being created by another process, or its name is in use"}, err)
 	}
 	if err != nil {
 		return err
 	}
-	c.made = true
 	c.nodes[lb.Name] = lb
 	return nil
 }
@@ -53,12 +55,29 @@ func (c *creation) choosePort(ctx context.Context) (int, error) {
 	if p := c.cfg.Networking.APIServerPort; p != 0 {
 		return p, nil
 	}
-	return freePort(ctx, c.cfg.Networking.APIServerAddress)
+	// Those of stopped clusters look free, and are needed again.
+	nodes, err := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: ""})
+	if err != nil {
+		return 0, err
+	}
+	kept := map[int]bool{}
+	for _, n := range nodes {
+		for _, p := range n.Ports {
+			kept[p.HostPort] = true
+		}
+	}
+	for {
+		port, err := freePort(ctx, c.cfg.Networking.APIServerAddress)
+		if err != nil || !kept[port] {
+			return port, err
+		}
+	}
 }
 
 // freePort finds a TCP port that is free now.
 func freePort(ctx context.Context, addr netip.Addr) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port at %s: %w", addr, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -179,9 +180,7 @@ func (c *creation) nodeEnv(n config.Node) map[string]string {
 		no := c.noProxy(c.host.ProxyEnv["NO_PROXY"])
 		env["NO_PROXY"], env["no_proxy"] = no, no
 	}
-	for k, v := range n.Env {
-		env[k] = v
-	}
+	maps.Copy(env, n.Env)
 	return env
 }
 

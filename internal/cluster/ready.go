@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
@@ -55,7 +56,7 @@ func (c *creation) waitNodes(ctx context.Context) error {
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
 		list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, nil //nolint:nilerr // an API server that restarts is waited for
+			return false, nil // an API server that restarts is waited for
 		}
 		missing = c.unready(list.Items)
 		for _, n := range c.cfg.Nodes {
@@ -64,7 +65,7 @@ func (c *creation) waitNodes(ctx context.Context) error {
 				continue
 			}
 			if err := c.labelNode(ctx, n); err != nil {
-				return false, err
+				return false, unlessTransient(err)
 			}
 			labelled[n.Name] = true
 		}
@@ -86,7 +87,7 @@ func (c *creation) unready(nodes []corev1.Node) []string {
 			out = append(out, n.Name+" is not registered")
 			continue
 		}
-		if c.cfg.Networking.CNI == "none" {
+		if !c.provesDNS() {
 			continue
 		}
 		if why := notReady(nodes[i]); why != "" {
@@ -141,6 +142,8 @@ func (c *creation) startProbe(ctx context.Context) error {
 			return true, nil
 		case apierrors.IsForbidden(err):
 			return false, nil // the service account "default" is not there yet
+		case unlessTransient(err) == nil:
+			return false, nil
 		default:
 			return false, fmt.Errorf("creating pod %s: %w", probeName, err)
 		}
@@ -153,7 +156,7 @@ func (c *creation) waitProbe(ctx context.Context) error {
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
 		pod, err := pods.Get(ctx, probeName, metav1.GetOptions{})
 		if err != nil {
-			return false, nil //nolint:nilerr // an API server that restarts is waited for
+			return false, nil // an API server that restarts is waited for
 		}
 		last = podState(pod)
 		c.step.Detail("DNS from a pod: " + last)
@@ -162,10 +165,16 @@ func (c *creation) waitProbe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("waiting for a pod to resolve kubernetes.default (pod is %s): %w", last, err)
 	}
-	if err := pods.Delete(ctx, probeName, *metav1.NewDeleteOptions(0)); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("removing pod %s: %w", probeName, err)
-	}
-	return nil
+	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+		err := pods.Delete(ctx, probeName, *metav1.NewDeleteOptions(0))
+		if err == nil || apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		if unlessTransient(err) == nil {
+			return false, nil
+		}
+		return false, fmt.Errorf("removing pod %s: %w", probeName, err)
+	})
 }
 
 // podState is a pod's phase and what its container waits for.
@@ -181,10 +190,13 @@ func podState(pod *corev1.Pod) string {
 
 // markMade leaves the mark by which later verbs know that the create ended well.
 func (c *creation) markMade(ctx context.Context) error {
-	g := []nodespec.File{{Path: nodespec.ReadyFile, Mode: 0o644, Data: []byte(c.id + "\n")}}
-	archive, err := tarOf(g, c.began)
-	if err != nil {
-		return fmt.Errorf("marking the cluster as made: %w", err)
-	}
-	return c.m.provider.CopyTo(ctx, c.firstControlPlane().ID, "/", archive)
+	// On each control plane, so that the mark outlives any one of them.
+	return c.eachNode(ctx, func(ctx context.Context, _ int, n config.Node) error {
+		mark := []nodespec.File{{Path: nodespec.ReadyFile, Mode: 0o644, Data: []byte(c.id + "\n")}}
+		archive, err := tarOf(mark, c.began)
+		if err != nil {
+			return fmt.Errorf("marking the cluster as made: %w", err)
+		}
+		return c.m.provider.CopyTo(ctx, c.nodes[n.Name].ID, "/", archive)
+	}, nodespec.RoleControlPlane)
 }

@@ -36,11 +36,12 @@ func (s sandbox) Run(ctx context.Context, r nodeimage.SandboxRun) (err error) {
 	for host, path := range r.Mounts {
 		spec.Mounts = append(spec.Mounts, provider.Mount{HostPath: host, Path: path, ReadOnly: true})
 	}
+	// Before the call: one that is interrupted may have made it all the same.
+	defer func() { err = errors.Join(err, s.clean(ctx, labels, ref)) }()
 	node, err := s.provider.CreateNode(ctx, spec)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.clean(ctx, labels, ref)) }()
 	return s.runIn(ctx, node, r)
 }
 
