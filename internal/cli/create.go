@@ -119,7 +119,7 @@ func runCreate(ctx context.Context, a *app, opts *createOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.printSummary(summary, opts.output.value)
+	return a.printSummary(summary, opts)
 }
 
 // raiseInotify tells what was raised as any other line of talk.
@@ -135,14 +135,14 @@ func (a *app) raiseInotify() error {
 	return err
 }
 
-func (a *app) printSummary(s *cluster.Summary, format string) error {
+func (a *app) printSummary(s *cluster.Summary, opts *createOptions) error {
 	for _, note := range s.Notes {
 		a.reporter().Note("%s", note)
 	}
-	a.reporter().Note("cluster %q with %d nodes is ready after %s; try: kubectl --context %s get nodes",
-		s.Name, len(s.Nodes), status.Short(s.Took), s.Context)
+	a.reporter().Note("cluster %q with %s is ready after %s; try: %s",
+		s.Name, nodesInWords(countNodes(s.Nodes)), status.Short(s.Took), advice(s, opts.kubeconfig))
 	a.close()
-	if format == formatJSON {
+	if opts.output.value == formatJSON {
 		return printJSON(a.streams.Out, s)
 	}
 	_, err := fmt.Fprintln(a.streams.Out, s.Name)

@@ -110,12 +110,19 @@ func (f *fakeClusters) Create(ctx context.Context, opt cluster.CreateOptions) (*
 		return nil, err
 	}
 	info := cluster.Info{Name: opt.Config.Name, Kubernetes: "v1.36.3", Runtime: "containerd", Status: "running", Server: "https://127.0.0.1:40000"}
+	if os.Getenv("FAKE_ERROR") != "ageless" {
+		info.Created = time.Now()
+	}
 	for _, role := range []string{"control-plane-1", "worker-1"} {
 		info.Nodes = append(info.Nodes, cluster.NodeInfo{
 			Cluster: info.Name, Name: info.Name + "-" + role, Role: role[:len(role)-2], State: "running",
 			Addresses: []string{"172.28.0.2"}, Image: "kluster/node:v1.36.3",
 		})
 	}
+	info.Nodes = append(info.Nodes, cluster.NodeInfo{
+		Cluster: info.Name, Name: cluster.LoadBalancerName(info.Name), Role: string(nodespec.RoleLoadBalancer),
+		State: "running", Addresses: []string{"172.28.0.3"}, Image: "kluster/node:v1.36.3",
+	})
 	return &cluster.Summary{
 		Name: info.Name, Context: cluster.ContextName(info.Name), Nodes: info.Nodes, Took: 11 * time.Second, Seconds: 11,
 		Notes: []string{"a note"},

@@ -40,11 +40,20 @@ func clusterTable(infos []cluster.Info, now time.Time) table {
 	t := table{head: []string{"NAME", "STATUS", "VERSION", "RUNTIME", "NODES", "AGE", "SERVER"}}
 	for _, c := range infos {
 		t.rows = append(t.rows, []string{
-			c.Name, c.Status, orDash(c.Kubernetes), orDash(c.Runtime), strconv.Itoa(len(c.Nodes)),
-			status.Short(now.Sub(c.Created)), orDash(c.Server),
+			c.Name, c.Status, orDash(c.Kubernetes), orDash(c.Runtime), strconv.Itoa(countNodes(c.Nodes)),
+			age(c.Created, now), orDash(c.Server),
 		})
 	}
 	return t
+}
+
+// age is how long ago a cluster was made; "-" if none of its machines is left to
+// tell.
+func age(created, now time.Time) string {
+	if created.IsZero() {
+		return "-"
+	}
+	return status.Short(now.Sub(created))
 }
 
 // orDash keeps columns in place where something is not known.

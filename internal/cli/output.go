@@ -15,6 +15,7 @@ const (
 	formatTable = "table"
 	formatJSON  = "json"
 	formatName  = "name"
+	formatYAML  = "yaml"
 )
 
 // addOutput adds -o with table, json and name.
