@@ -70,10 +70,15 @@ func runKubectl(ctx context.Context, a *app, opts *kubectlOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.execIn(ctx, clusters, node, provider.Command{
-		Args:  append([]string{"kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, opts.args...),
-		Stdin: a.streams.In, Stdout: a.streams.Out, Stderr: a.streams.Err,
-	}, a.wantsTerminal(opts.args))
+	command := provider.Command{
+		Args:   append([]string{"kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, opts.args...),
+		Stdout: a.streams.Out, Stderr: a.streams.Err,
+	}
+	tty := a.wantsTerminal(opts.args)
+	if tty || wantsInput(opts.args) {
+		command.Stdin = a.streams.In
+	}
+	return a.execIn(ctx, clusters, node, command, tty)
 }
 
 func controlPlane(ctx context.Context, clusters Clusters, name string) (cluster.NodeInfo, error) {

@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"golang.org/x/term"
+	"golang.org/x/sys/unix"
 )
 
 // hostKubectl finds a kubectl of version's minor release beside this program
@@ -66,42 +66,43 @@ func (a *app) runHostKubectl(ctx context.Context, clusters Clusters, name, path 
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "kluster-kubectl-")
+	file, err := inMemory("kubeconfig", conf)
 	if err != nil {
 		return fmt.Errorf("making a kubeconfig for kubectl: %w", err)
 	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "config")
-	if err := os.WriteFile(file, conf, 0o600); err != nil {
-		return fmt.Errorf("making a kubeconfig for kubectl: %w", err)
-	}
+	defer file.Close()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+file)
+	cmd.ExtraFiles = []*os.File{file} // the first of them is 3
+	cmd.Env = append(os.Environ(), "KUBECONFIG=/proc/self/fd/3")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.streams.In, a.streams.Out, a.streams.Err
 	// An interruption gives kubectl a chance to end by itself.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()
 	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ctx.Err() == nil {
-		return exitStatus(ended.ExitCode())
+		return statusOf(ended)
 	}
 	return err
 }
 
-// wantsTerminal says whether kubectl's own arguments ask for a terminal (exec,
-// run and attach with -it) and there is one to give.
-func (a *app) wantsTerminal(args []string) bool {
-	in, ok := a.streams.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return false
+// inMemory is a file without a name in any folder: its content is gone with the
+// last process that has it open, however that ends.
+func inMemory(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making a file in memory: %w", err)
 	}
-	for _, arg := range args {
-		switch {
-		case arg == "--":
-			return false
-		case arg == "--tty", arg == "--tty=true", arg == "-t", strings.HasPrefix(arg, "-it"), strings.HasPrefix(arg, "-ti"):
-			return true
-		}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(content); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing a file in memory: %w", err), f.Close())
 	}
-	return len(args) > 0 && args[0] == "edit"
+	return f, nil
+}
+
+// statusOf is the code that a shell would give: 128 and its number for a signal.
+func statusOf(ended *exec.ExitError) exitStatus {
+	if how, ok := ended.Sys().(syscall.WaitStatus); ok && how.Signaled() {
+		return exitStatus(128 + int(how.Signal()))
+	}
+	return exitStatus(ended.ExitCode())
 }
