@@ -20,13 +20,12 @@ var explanations = []struct {
 }{
 	{provider.ErrUnavailable, failure.CodeHost, "kluster doctor says what the host lacks"},
 	{provider.ErrPortTaken, failure.CodeHost, "stop what listens there, or choose another port"},
-	{provider.ErrSubnetTaken, failure.CodeHost, "choose another subnet, or remove networks that nobody needs: docker network prune"},
+	{provider.ErrSubnetTaken, failure.CodeHost, "choose another subnet, or remove networks that nobody needs"},
 }
 
 // explain adds the exit code and hint that belong to err.
 func explain(err error) error {
-	if invalid, ok := errors.AsType[*config.Invalid](err); ok && failure.Code(err) == failure.CodeFailed {
-		_ = invalid
+	if _, ok := errors.AsType[*config.Invalid](err); ok && failure.Code(err) == failure.CodeFailed {
 		return failure.With(err, failure.Exit(failure.CodeUsage))
 	}
 	for _, e := range explanations {

@@ -13,9 +13,9 @@ type loadOptions struct {
 	nodes   []string
 }
 
-const loadLong = `Loads the container images of an archive, as "docker save" or any OCI tool
-writes it, into the nodes of a cluster, so that pods can use them without a
-registry.`
+const loadLong = `Loads the container images of an archive (an OCI image layout, or what a
+container engine's "save" writes) into the nodes of a cluster, so that pods can
+use them without a registry.`
 
 func newLoadCmd(a *app, runs ...func(context.Context, *app, *loadOptions) error) *cobra.Command {
 	opts, run := &loadOptions{}, runLoad
@@ -26,7 +26,7 @@ func newLoadCmd(a *app, runs ...func(context.Context, *app, *loadOptions) error)
 		Use:     "load --archive FILE",
 		Short:   "Load container images into nodes",
 		Long:    loadLong,
-		Example: "  docker save my/app:dev > app.tar\n  kluster load --archive app.tar",
+		Example: "  kluster load --archive app.tar\n  kluster load --archive app.tar --node kluster-worker-1",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.archive == "" {
