@@ -13,6 +13,10 @@ KLUSTER := bin/kluster
 LABELS ?= !long
 # Nodes that "make cluster" makes.
 NODES ?= 3
+# How long "make fuzz" gives each fuzz test.
+FUZZTIME ?= 10s
+# 1: unit tests that need a Docker engine fail where there is none, else they skip.
+KLUSTER_REQUIRE_ENGINE ?= 1
 
 .PHONY: help
 help: ## list the targets
@@ -20,13 +24,12 @@ help: ## list the targets
 
 .PHONY: cluster
 cluster: build engine ## make a cluster of three nodes, from nothing but Go, git and root or a Docker engine
-	$(KLUSTER) build node-image
-	$(KLUSTER) create --nodes $(NODES)
-	$(KLUSTER) kubectl --save bin/kubectl
-	@echo "next: $(KLUSTER) kubectl -- get nodes"
+	KLUSTER=$(KLUSTER) hack/cluster.sh $(NODES)
+	$(KLUSTER) kubectl --cluster kluster --save bin/kubectl
+	@echo "next: $(KLUSTER) kubectl --cluster kluster -- get nodes"
 
 .PHONY: test
-test: tools unit lint integration ## install what tests need, then run them all
+test: tools unit fuzz lint integration ## install what tests need, then run them all
 
 .PHONY: build
 build: ## build bin/kluster and bin/kluster-node
@@ -35,17 +38,24 @@ build: ## build bin/kluster and bin/kluster-node
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/kluster-node
 
 .PHONY: tools
-tools: build engine ## install what tests need: a C compiler and a Docker engine
+tools: build engine ## install what tests need: a C compiler, a Docker engine, programs that unit tests run
 	hack/need.sh gcc=gcc /usr/include/stdlib.h=libc6-dev
+	hack/need.sh --wish "some unit tests will be skipped" haproxy=haproxy nft=nftables gpgv=gpgv gpg=gpg
 
 .PHONY: engine
 engine: build ## find a Docker engine; as root on Debian or Ubuntu install and start one
-	hack/need.sh mmdebstrap=mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+	hack/need.sh --wish "a node image cannot be built" mmdebstrap=mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
 	KLUSTER=$(KLUSTER) hack/engine.sh
 
 .PHONY: unit
-unit: ## run the unit tests, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /e2e/suites/)
+unit: ## run the unit tests, with the race detector (KLUSTER_REQUIRE_ENGINE=0: also without an engine)
+	KLUSTER_REQUIRE_ENGINE=$(KLUSTER_REQUIRE_ENGINE) CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /e2e/suites/)
+
+.PHONY: fuzz
+fuzz: ## let each fuzz test look for new inputs, for FUZZTIME
+	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters
