@@ -9,7 +9,13 @@ log=/var/log/kluster-dockerd.log
 pidfile=/var/run/docker.pid
 engine= # process id of an engine started here
 
-reachable() { "$kluster" -q get clusters -o name >/dev/null 2>&1; }
+# reachable: only a host that is not fit (4) has no engine. Whatever else kluster
+# fails with, no other engine would help.
+reachable() {
+	local code=0
+	"$kluster" -q get clusters -o name >/dev/null 2>&1 || code=$?
+	((code != 4))
+}
 
 # wait_reachable SECONDS; not longer than an engine started here lives.
 wait_reachable() {
