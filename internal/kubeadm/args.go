@@ -58,6 +58,33 @@ func override(base, over []arg) []arg {
 	return append(out, over...)
 }
 
+// nulls are the names of the flags, in either form, that v sets to null. That
+// takes a flag away, where an empty value is one.
+func nulls(v any) map[string]bool {
+	names := map[string]bool{}
+	switch v := v.(type) {
+	case object:
+		for name, value := range v {
+			if value == nil {
+				names[name] = true
+			}
+		}
+	case []any:
+		for _, e := range v {
+			o, _ := e.(object)
+			if value, given := o["value"]; given && value == nil {
+				names[str(o, "name")] = true
+			}
+		}
+	}
+	return names
+}
+
+// without gives args less those of these names.
+func without(args []arg, names map[string]bool) []arg {
+	return slices.DeleteFunc(slices.Clone(args), func(a arg) bool { return names[a.name] })
+}
+
 // valueOf gives the last value of a flag.
 func valueOf(args []arg, name string) (string, bool) {
 	for _, a := range slices.Backward(args) {

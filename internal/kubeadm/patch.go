@@ -115,7 +115,7 @@ func merge(doc, patch object) {
 			base, ok := argsOf(doc[key])
 			over, isArgs := argsOf(v)
 			if ok && isArgs {
-				doc[key] = argList(override(base, over))
+				doc[key] = argList(without(override(base, over), nulls(v)))
 				continue
 			}
 		}

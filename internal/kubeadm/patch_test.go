@@ -30,6 +30,17 @@ func TestMerge(t *testing.T) {
 			"{extraArgs: [{name: a, value: '2'}, {name: a, value: '3'}]}",
 		},
 		{
+			"null removes a flag, an empty value does not",
+			"{extraArgs: [{name: a, value: '1'}, {name: b, value: '2'}]}",
+			"{extraArgs: [{name: a, value: null}, {name: b, value: ''}, {name: c, value: null}, {name: d}]}",
+			"{extraArgs: [{name: b, value: ''}, {name: d, value: ''}]}",
+		},
+		{
+			"null removes a flag of a map",
+			"{extraArgs: [{name: a, value: '1'}]}", "{extraArgs: {a: null, b: null, c: ''}}",
+			"{extraArgs: [{name: c, value: ''}]}",
+		},
+		{
 			"flags as a map, as before v1beta4",
 			"{kubeletExtraArgs: [{name: node-ip, value: x}]}", "{kubeletExtraArgs: {v: 4, a: true}}",
 			"{kubeletExtraArgs: [{name: node-ip, value: x}, {name: a, value: 'true'}, {name: v, value: '4'}]}",
