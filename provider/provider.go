@@ -163,8 +163,10 @@ type NodeSpec struct {
 	Name    string // also its hostname
 	Image   string
 	Labels  map[string]string
-	Network string       // name of the network it is on; "" for the engine's default
-	Addrs   []netip.Addr // fixed addresses, one per family of the network
+	Network string // name of the network it is on; "" for the engine's default
+	// NoNetwork puts it on none at all; Network must then be "".
+	NoNetwork bool
+	Addrs     []netip.Addr // fixed addresses, one per family of the network
 	// Hosts are further entries of /etc/hosts: name to address.
 	Hosts map[string]netip.Addr
 	Env   map[string]string

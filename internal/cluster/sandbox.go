@@ -32,6 +32,7 @@ func (s sandbox) Run(ctx context.Context, r nodeimage.SandboxRun) (err error) {
 	spec := provider.NodeSpec{
 		Name: fmt.Sprintf("kluster-build-%s-%d", r.Name, time.Now().UnixNano()), Image: ref, Labels: labels,
 		Command: []string{"sleep", "infinity"}, System: r.System, Volumes: r.Volumes,
+		NoNetwork: true, // nothing in it downloads
 	}
 	for host, path := range r.Mounts {
 		spec.Mounts = append(spec.Mounts, provider.Mount{HostPath: host, Path: path, ReadOnly: true})

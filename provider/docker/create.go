@@ -95,6 +95,9 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 	if spec.Restart {
 		req.host.RestartPolicy.Name = container.RestartPolicyUnlessStopped
 	}
+	if spec.NoNetwork {
+		req.host.NetworkMode = network.NetworkNone
+	}
 	if spec.Network != "" {
 		req.network.EndpointsConfig = map[string]*network.EndpointSettings{spec.Network: endpointOf(spec.Addrs)}
 	}
