@@ -29,7 +29,7 @@ cluster: build engine ## make a cluster of three nodes, from nothing but Go, git
 	@echo "next: $(KLUSTER) kubectl --cluster kluster -- get nodes"
 
 .PHONY: test
-test: tools unit fuzz lint integration ## install what tests need, then run them all
+test: tools unit lint integration ## install what tests need, then run them all
 
 .PHONY: build
 build: ## build bin/kluster and bin/kluster-node
@@ -52,7 +52,7 @@ unit: ## run the unit tests, with the race detector (KLUSTER_REQUIRE_ENGINE=0: a
 	KLUSTER_REQUIRE_ENGINE=$(KLUSTER_REQUIRE_ENGINE) CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /e2e/suites/)
 
 .PHONY: fuzz
-fuzz: ## let each fuzz test look for new inputs, for FUZZTIME
+fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones are unit tests)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)

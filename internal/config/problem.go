@@ -83,7 +83,8 @@ func (p *problems) add(field, hint, format string, args ...any) {
 }
 
 func (p *problems) fileOf(field string) string {
-	if strings.HasPrefix(field, "--") {
+	// A file may have keys that look like flags.
+	if _, inFile := p.at[field]; !inFile && strings.HasPrefix(field, "--") {
 		return ""
 	}
 	return p.file
