@@ -1,10 +1,5 @@
 package cri
 
-import (
-	"fmt"
-	"strings"
-)
-
 var containerdDrivers = map[int]string{1: DriverCgroupfs, 2: DriverSystemd}
 
 var containerd = Runtime{
@@ -21,28 +16,19 @@ var containerd = Runtime{
 	StateDir:   "/var/lib/containerd",
 }
 
-// The names containerd gives its CRI plugin: one plugin in configuration
-// version 2, split in version 3.
+// The names of containerd's CRI plugin, which version 3 of its configuration
+// splits. Its streaming server keeps the name of the whole from version 2.
 const (
-	pluginV2      = "io.containerd.grpc.v1.cri"
 	pluginRuntime = "io.containerd.cri.v1.runtime"
 	pluginImages  = "io.containerd.cri.v1.images"
 )
 
-// renderContainerd writes version 3 of the configuration, or version 2 where
-// the user's patches are written for that one (containerd converts it itself,
-// so that old patches mean what they meant).
+// renderContainerd writes version 3 of the configuration; patches are of that
+// version too (config.Patches sees to it).
 func renderContainerd(s Settings) ([]byte, error) {
-	version, err := patchVersion(append(append([]string{}, s.Patches...), s.JSONPatches...))
-	if err != nil {
-		return nil, err
-	}
-	base := tomlTree{"version": int64(3)}
-	if version == 2 {
-		base["version"] = int64(2)
-		base["plugins"] = tomlTree{pluginV2: containerdV2(s)}
-	} else {
-		base["plugins"] = tomlTree{pluginRuntime: containerdRuntime(s), pluginImages: containerdImages(s)}
+	base := tomlTree{
+		"version": int64(3),
+		"plugins": tomlTree{pluginRuntime: containerdRuntime(s), pluginImages: containerdImages(s)},
 	}
 	if s.Snapshotter == "fuse-overlayfs" {
 		base["proxy_plugins"] = tomlTree{"fuse-overlayfs": tomlTree{
@@ -50,21 +36,6 @@ func renderContainerd(s Settings) ([]byte, error) {
 		}}
 	}
 	return patched(base, s.Patches, s.JSONPatches)
-}
-
-// patchVersion tells which configuration version patches are written for.
-func patchVersion(patches []string) (int, error) {
-	text := strings.Join(patches, "\n")
-	old := strings.Contains(text, pluginV2)
-	split := strings.Contains(text, pluginRuntime) || strings.Contains(text, pluginImages)
-	switch {
-	case old && split:
-		return 0, fmt.Errorf("containerd patches name both %q (configuration version 2) and %q or %q (version 3): use one form",
-			pluginV2, pluginRuntime, pluginImages)
-	case old:
-		return 2, nil
-	}
-	return 3, nil
 }
 
 // handlers are the runtime classes every node has: test-handler is the default
@@ -101,18 +72,6 @@ func containerdImages(s Settings) tomlTree {
 	}
 	if s.PauseImage != "" {
 		t["pinned_images"] = tomlTree{"sandbox": s.PauseImage}
-	}
-	return t
-}
-
-func containerdV2(s Settings) tomlTree {
-	t := containerdRuntime(s)
-	t["cni"] = tomlTree{"bin_dir": "/opt/cni/bin", "conf_dir": "/etc/cni/net.d"}
-	t["registry"] = tomlTree{"config_path": "/etc/containerd/certs.d"}
-	t["containerd"].(tomlTree)["snapshotter"] = snapshotter(s)
-	t["containerd"].(tomlTree)["discard_unpacked_layers"] = true
-	if s.PauseImage != "" {
-		t["sandbox_image"] = s.PauseImage
 	}
 	return t
 }

@@ -131,25 +131,20 @@ func TestTestHandlerIsTheDefaultHandler(t *testing.T) {
 	}
 }
 
-// Patches written for configuration version 2 (kind's documentation has them)
-// meet a configuration of that version.
-func TestVersion2Patches(t *testing.T) {
-	text := render(t, Settings{
-		CgroupVersion: 1, RestrictOOM: true, PauseImage: "p",
-		Patches: []string{"[plugins.\"" + pluginV2 + "\".registry]\nconfig_path = '/mine'\n"},
-	})
+// The streaming server is the one part of the CRI plugin that keeps its old name.
+func TestPatchOfTheStreamingServer(t *testing.T) {
+	const streaming = "io.containerd.grpc.v1.cri"
+	text := render(t, Settings{CgroupVersion: 1, Patches: []string{
+		"[plugins.'" + streaming + "']\nstream_idle_timeout = '1h'\n", "[plugins.'" + pluginImages + "']\nmax_concurrent_downloads = 10\n",
+	}})
 	for _, tc := range []struct {
 		path []string
 		want any
 	}{
-		{[]string{"version"}, int64(2)},
-		{[]string{"plugins", pluginV2, "registry", "config_path"}, "/mine"},
-		{[]string{"plugins", pluginV2, "sandbox_image"}, "p"},
-		{[]string{"plugins", pluginV2, "restrict_oom_score_adj"}, true},
-		{[]string{"plugins", pluginV2, "containerd", "snapshotter"}, "overlayfs"},
-		{[]string{"plugins", pluginV2, "cni", "bin_dir"}, "/opt/cni/bin"},
-		{[]string{"plugins", pluginV2, "containerd", "runtimes", "runc", "options", "SystemdCgroup"}, false},
-		{[]string{"plugins", pluginRuntime}, nil},
+		{[]string{"version"}, int64(3)},
+		{[]string{"plugins", streaming, "stream_idle_timeout"}, "1h"},
+		{[]string{"plugins", pluginImages, "max_concurrent_downloads"}, int64(10)},
+		{[]string{"plugins", pluginImages, "snapshotter"}, "overlayfs"},
 	} {
 		if diff := cmp.Diff(tc.want, at(t, text, tc.path...)); diff != "" {
 			t.Errorf("%v: %s", tc.path, diff)
@@ -159,11 +154,10 @@ func TestVersion2Patches(t *testing.T) {
 
 func TestBadPatches(t *testing.T) {
 	for name, s := range map[string]Settings{
-		"TOML":           {Patches: []string{"= x"}},
-		"JSON":           {JSONPatches: []string{"{"}},
-		"no operations":  {JSONPatches: []string{`{"op":"add"}`}},
-		"missing path":   {JSONPatches: []string{`[{"op":"remove","path":"/nothing"}]`}},
-		"mixed versions": {Patches: []string{"[plugins.'" + pluginV2 + "']", "[plugins.'" + pluginImages + "']"}},
+		"TOML":          {Patches: []string{"= x"}},
+		"JSON":          {JSONPatches: []string{"{"}},
+		"no operations": {JSONPatches: []string{`{"op":"add"}`}},
+		"missing path":  {JSONPatches: []string{`[{"op":"remove","path":"/nothing"}]`}},
 	} {
 		if _, err := containerd.Render(s); err == nil {
 			t.Errorf("%s: took a bad patch", name)
