@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -23,13 +24,33 @@ type source struct {
 	args []string
 }
 
+// journal is a command that prints the journal, of some units or of all.
+func journal(units ...string) []string {
+	args := []string{"journalctl", "--no-pager", "-o", "short-precise"}
+	for _, unit := range units {
+		args = append(args, "--unit", unit)
+	}
+	return args
+}
+
 var sources = []source{
-	{"journal.log", []string{"journalctl", "--no-pager", "-o", "short-precise"}},
-	{"kubelet.log", []string{"journalctl", "--no-pager", "-o", "short-precise", "-u", "kubelet"}},
-	{"runtime.log", []string{"journalctl", "--no-pager", "-o", "short-precise", "-u", "containerd"}},
+	{"journal.log", journal()},
+	{"kubelet.log", journal("kubelet")},
+	{"runtime.log", journal(runtimeUnits()...)},
 	{"units.txt", []string{"systemctl", "--no-pager", "--failed", "--all"}},
 	{"containers.txt", []string{"crictl", "ps", "-a"}},
 	{"addresses.txt", []string{"ip", "address"}},
+}
+
+// runtimeUnits are those of every runtime; a node's journal has some.
+func runtimeUnits() []string {
+	var units []string
+	for _, name := range cri.Names() {
+		if r, err := cri.Get(name); err == nil {
+			units = append(units, r.LogUnits...)
+		}
+	}
+	return units
 }
 
 // Collect writes the evidence of nodes below dir, a folder per node, as far as

@@ -1,0 +1,79 @@
+package addons
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// kinds reads a YAML stream and gives "Kind name" of every object.
+func kinds(t *testing.T, stream []byte) map[string]unstructured.Unstructured {
+	t.Helper()
+	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(stream), 4096)
+	all := map[string]unstructured.Unstructured{}
+	for {
+		var o unstructured.Unstructured
+		err := d.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(o.Object) > 0 {
+			all[o.GetKind()+" "+o.GetName()] = o
+		}
+	}
+}
+
+func TestRender(t *testing.T) {
+	out, err := Render(Values{ProvisionerImage: "example.com/provisioner:1", HelperImage: "example.com/busybox:1", PodNetwork: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := kinds(t, out)
+	for _, want := range []string{
+		"ClusterRole kluster:pod-network", "ClusterRoleBinding kluster:pod-network",
+		"StorageClass standard", "Deployment local-path-provisioner", "ConfigMap local-path-config",
+	} {
+		if _, ok := all[want]; !ok {
+			t.Errorf("no %s", want)
+		}
+	}
+	class := all["StorageClass standard"]
+	if class.GetAnnotations()["storageclass.kubernetes.io/is-default-class"] != "true" {
+		t.Error("the storage class is not the default one")
+	}
+	deployment := all["Deployment local-path-provisioner"]
+	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
+	if err != nil || len(containers) != 1 {
+		t.Fatalf("containers %v, %v", containers, err)
+	}
+	if diff := cmp.Diff("example.com/provisioner:1", containers[0].(map[string]any)["image"]); diff != "" {
+		t.Error(diff)
+	}
+	// The service account that helper pods get must be one that is made here.
+	account, _, err := unstructured.NestedString(deployment.Object, "spec", "template", "spec", "serviceAccountName")
+	if _, ok := all["ServiceAccount "+account]; err != nil || !ok {
+		t.Errorf("service account %q is not made: %v", account, err)
+	}
+}
+
+func TestRenderWithoutPodNetwork(t *testing.T) {
+	out, err := Render(Values{ProvisionerImage: "p", HelperImage: "h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := kinds(t, out)
+	if _, ok := all["ClusterRole kluster:pod-network"]; ok {
+		t.Error("roles of a pod network that is not there")
+	}
+	if _, ok := all["StorageClass standard"]; !ok {
+		t.Error("no storage class")
+	}
+}
