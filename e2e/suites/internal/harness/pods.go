@@ -149,12 +149,17 @@ func (c *Cluster) DeletePod(ctx context.Context, ns, name string) {
 	}).WithTimeout(PodTimeout).Should(gomega.BeTrue(), "pod %s/%s gone", ns, name)
 }
 
-// Logs are what a pod's only container printed.
+// Logs are what a pod's only container printed. An API server drops its
+// connections to kubelets when its certificates have been renewed, which ends
+// the request under way with a 500: it is made again.
 func (c *Cluster) Logs(ctx context.Context, ns, pod string) string {
 	ginkgo.GinkgoHelper()
-	b, err := c.Client.CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{}).DoRaw(ctx)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	return string(b)
+	var logs []byte
+	gomega.Eventually(ctx, func(ctx context.Context) (err error) {
+		logs, err = c.Client.CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{}).DoRaw(ctx)
+		return err
+	}).WithTimeout(execTimeout).Should(gomega.Succeed(), "logs of pod %s/%s", ns, pod)
+	return string(logs)
 }
 
 // Pods lists the pods that carry label app=APP.
