@@ -125,8 +125,10 @@ func TestCreateNamesTheStepThatFailed(t *testing.T) {
 	}
 }
 
-func TestCreateInterruptedAtEveryStep(t *testing.T) {
-	for _, step := range Steps() {
+// The steps after these need an API; the lifecycle suite walks them all.
+func TestCreateInterruptedAtEveryStepBeforeTheAPI(t *testing.T) {
+	steps := Steps()
+	for _, step := range steps[:slices.Index(steps, "control plane")+1] {
 		t.Run(step, func(t *testing.T) {
 			p := engine(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -140,8 +142,8 @@ func TestCreateInterruptedAtEveryStep(t *testing.T) {
 				}
 			}
 			_, err := manager(t, p).Create(ctx, opt)
-			if err == nil || reached && !errors.Is(err, interrupted) {
-				t.Errorf("err = %v", err)
+			if !reached || !errors.Is(err, interrupted) {
+				t.Errorf("reached %v, err = %v", reached, err)
 			}
 			if left := leftovers(t, p, "c"); len(left) > 0 {
 				t.Errorf("left: %v", left)
