@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -53,11 +54,37 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
+	release, err := holdAPIClients(ctx, ownServer(node), log)
+	if err != nil {
+		return err
+	}
+	defer release(context.WithoutCancel(ctx))
 	notifyReady(ctx, log)
 	return apiproxy.Serve(ctx, apiproxy.Config{
 		Servers: node.APIServers, Own: ownServer(node), CAFile: clusterCA,
-		Timing: apiproxy.DefaultTiming, Log: log,
+		Ready: release, Timing: apiproxy.DefaultTiming, Log: log,
 	}, listeners)
+}
+
+// holdAPIClients sends the clients of this node's own API server, if it has one,
+// through the proxy until release is called.
+func holdAPIClients(ctx context.Context, own string, log *slog.Logger) (release func(context.Context), err error) {
+	if own == "" {
+		return func(context.Context) {}, nil
+	}
+	addr, err := netip.ParseAddrPort(own)
+	if err != nil {
+		return nil, fmt.Errorf("address of the node's API server: %w", err)
+	}
+	end, err := apiproxy.Redirect(ctx, addr, nodespec.APIPort)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) {
+		if err := end(ctx); err != nil {
+			log.Error("clients of the API server still go through the proxy", "error", err)
+		}
+	}, nil
 }
 
 // ownServer is the API server that has one of the node's addresses, or "".

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 
@@ -100,6 +101,7 @@ func (c *checker) trust() error {
 	}
 	c.client.CloseIdleConnections()
 	c.client.Transport = &http.Transport{
+		DialContext:     (&net.Dialer{Timeout: c.timing.Timeout, Control: markSocket}).DialContext,
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 	}
 	c.pem = pem

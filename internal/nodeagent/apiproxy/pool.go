@@ -7,6 +7,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // health of a server; the order is the order of preference.
@@ -39,13 +41,19 @@ type pool struct {
 	dialer net.Dialer
 
 	servers []*server
+	// begun is closed when the first server is ready.
+	begun chan struct{}
+
 	mu      sync.Mutex
 	closed  bool
 	turn    int // rotates among servers that are equally good
 }
 
 func newPool(config Config) *pool {
-	p := &pool{timing: config.Timing, log: config.Log, dialer: net.Dialer{Timeout: config.Timing.Timeout}}
+	p := &pool{
+		timing: config.Timing, log: config.Log, begun: make(chan struct{}),
+		dialer: net.Dialer{Timeout: config.Timing.Timeout, Control: markSocket},
+	}
 	for _, addr := range config.Servers {
 		p.servers = append(p.servers, &server{
 			addr: addr, own: addr == config.Own, health: unknown,
@@ -82,6 +90,8 @@ func isReady(s *server) bool { return s.health == ready }
 // serve connects a client to the first server that takes it.
 func (p *pool) serve(ctx context.Context, client net.Conn) {
 	defer client.Close()
+	// Until then nobody knows which server would answer.
+	wait.ForOr(ctx, p.timing.Hold, p.begun)
 	for _, s := range p.candidates() {
 		upstream, err := p.dialer.DialContext(ctx, "tcp", s.addr)
 		if err != nil {
@@ -124,6 +134,24 @@ func (p *pool) leave(s *server, session *session) {
 	delete(s.sessions, session)
 }
 
+// whenReady calls f once a server is ready, unless ctx ends first.
+func (p *pool) whenReady(ctx context.Context, f func(context.Context)) {
+	select {
+	case <-ctx.Done():
+	case <-p.begun:
+		f(ctx)
+	}
+}
+
+// begin ends the time in which clients are held. It is called with mu held.
+func (p *pool) begin() {
+	select {
+	case <-p.begun:
+	default:
+		close(p.begun)
+	}
+}
+
 // report takes the result of a check. While a server is ready, nobody stays
 // with a dead one; while none is, sessions are left where they are, since they
 // may yet work and there is nothing better.
@@ -133,6 +161,7 @@ func (p *pool) report(s *server, ok bool) {
 	before := s.health
 	if ok {
 		s.health, s.fails = ready, 0
+		p.begin()
 	} else if s.fails++; s.fails >= p.timing.Fails {
 		s.health = dead
 	}

@@ -7,6 +7,11 @@
 // still accepts connections, so a connection proves nothing. Sessions with an
 // API server that is found dead are cut at once, since their clients would
 // else wait for a long time.
+//
+// Until the first server is ready, clients are held instead of turned away. Those
+// of a node that starts are turned away before the API server beside them is up,
+// and each tries again ever less often: a kubelet registers its node after 0.1,
+// 0.3, 0.7, 1.5, 3.1, 6.3 seconds and so on, whenever the API may have come.
 package apiproxy
 
 import (
@@ -34,6 +39,8 @@ type Config struct {
 	// may appear later; until then readiness is unknown and servers are
 	// tried in order.
 	CAFile string
+	// Ready, if not nil, is called once, when the first server is ready.
+	Ready  func(context.Context)
 	Timing Timing
 	Log    *slog.Logger
 }
@@ -47,10 +54,16 @@ type Timing struct {
 	Timeout time.Duration
 	// Fails is after how many failures in a row a server counts as dead.
 	Fails int
+	// Hold is how long a client waits at most for the first ready server.
+	Hold time.Duration
 }
 
-// DefaultTiming finds a dead server within about three seconds.
-var DefaultTiming = Timing{Interval: time.Second, Retry: 250 * time.Millisecond, Timeout: 1500 * time.Millisecond, Fails: 2}
+// DefaultTiming finds a dead server within about three seconds. Hold is less than
+// the ten seconds that client-go gives a TLS handshake.
+var DefaultTiming = Timing{
+	Interval: time.Second, Retry: 150 * time.Millisecond, Timeout: 1500 * time.Millisecond, Fails: 2,
+	Hold: 8 * time.Second,
+}
 
 // Listen binds the proxy's addresses. Those of a family that the node lacks are
 // left out, but one must work.
@@ -93,6 +106,9 @@ func Serve(ctx context.Context, config Config, listeners []net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range pool.servers {
 		group.Go(func() error { pool.watch(ctx, s, newChecker(s.addr, config)); return nil })
+	}
+	if config.Ready != nil {
+		group.Go(func() error { pool.whenReady(ctx, config.Ready); return nil })
 	}
 	var sessions sync.WaitGroup
 	for _, l := range listeners {

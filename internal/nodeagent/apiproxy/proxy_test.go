@@ -21,7 +21,7 @@ import (
 )
 
 // timing is short, but long enough for a busy machine to answer in time.
-var timing = Timing{Interval: 20 * time.Millisecond, Retry: 10 * time.Millisecond, Timeout: 400 * time.Millisecond, Fails: 2}
+var timing = Timing{Interval: 20 * time.Millisecond, Retry: 10 * time.Millisecond, Timeout: 400 * time.Millisecond, Fails: 2, Hold: 100 * time.Millisecond}
 
 // apiServer is an API server that can be made unready, frozen or dead.
 type apiServer struct {
@@ -125,9 +125,13 @@ func (e events) Handle(_ context.Context, r slog.Record) error {
 
 func (e events) Enabled(context.Context, slog.Level) bool { return true }
 
+// patient holds clients for longer than a test takes.
+var patient = func() Timing { t := timing; t.Hold = time.Hour; return t }()
+
 type proxy struct {
-	addr   string
-	events events
+	addr     string
+	released chan struct{} // closed when the first server is ready
+	events   events
 	caFile string
 	stop   func() error
 	client *http.Client
@@ -136,7 +140,15 @@ type proxy struct {
 // start runs a proxy for servers; trusted says whether it knows their CA.
 func start(t *testing.T, own string, trusted bool, addrs ...string) *proxy {
 	t.Helper()
-	p := &proxy{events: events{seen: make(chan string, 1000)}, caFile: filepath.Join(t.TempDir(), "ca.crt")}
+	return startWith(t, Config{Own: own, Servers: addrs, Timing: timing}, trusted)
+}
+
+func startWith(t *testing.T, config Config, trusted bool) *proxy {
+	t.Helper()
+	p := &proxy{
+		released: make(chan struct{}), events: events{seen: make(chan string, 1000)},
+		caFile: filepath.Join(t.TempDir(), "ca.crt"),
+	}
 	if trusted {
 		p.trust(t)
 	}
@@ -147,11 +159,9 @@ func start(t *testing.T, own string, trusted bool, addrs ...string) *proxy {
 	p.addr = listeners[0].Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
-		done <- Serve(ctx, Config{
-			Servers: addrs, Own: own, CAFile: p.caFile, Timing: timing, Log: slog.New(p.events),
-		}, listeners)
-	}()
+	config.CAFile, config.Log = p.caFile, slog.New(p.events)
+	config.Ready = func(context.Context) { close(p.released) }
+	go func() { done <- Serve(ctx, config, listeners) }()
 	p.stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() {
 		if err := p.stop(); err != nil {
@@ -218,6 +228,24 @@ func (p *proxy) get(t *testing.T, path string) io.ReadCloser {
 	}
 	t.Cleanup(func() { response.Body.Close() })
 	return response.Body
+}
+
+// ask is name for goroutines: it gives errors as text.
+func (p *proxy) ask(ctx context.Context) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.addr+"/name", nil)
+	if err != nil {
+		return err.Error()
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // name asks who answers.
@@ -327,6 +355,30 @@ func TestWithoutCAServersAreTriedInOrder(t *testing.T) {
 	p.trust(t)
 	p.until(t, ready, a)
 	p.wantName(t, "a")
+}
+
+// A client that comes before any server is ready gets its answer from the first
+// that is, without asking twice.
+func TestClientsAreHeldUntilAServerIsReady(t *testing.T) {
+	a, b := startServer(t, "a"), startServer(t, "b")
+	a.unready.Store(true)
+	b.unready.Store(true)
+	p := startWith(t, Config{Own: a.addr, Servers: []string{a.addr, b.addr}, Timing: patient}, true)
+	p.until(t, dead, a, b)
+	answer := make(chan string, 1)
+	go func() { answer <- p.ask(t.Context()) }()
+	select {
+	case got := <-answer:
+		t.Fatalf("not held: %q", got)
+	case <-p.released:
+		t.Fatal("said to be ready before a server was")
+	case <-time.After(3 * timing.Timeout):
+	}
+	b.unready.Store(false)
+	if got := <-answer; got != "b" {
+		t.Errorf("answer is %q, want b's", got)
+	}
+	<-p.released
 }
 
 // A client that has said all it has to say still gets its answer.
