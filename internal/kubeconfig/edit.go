@@ -43,6 +43,9 @@ func withEntry(data []byte, e Entry) ([]byte, error) {
 // a current context if that was it. The result is data itself if there is nothing
 // to remove.
 func withoutEntry(data []byte, name string) ([]byte, error) {
+	if len(bytes.TrimSpace(data)) == 0 { // another program has just removed the file
+		return data, nil
+	}
 	changed := false
 	out, err := edit(data, func(root *yaml.Node) error {
 		for _, l := range lists {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Merge puts the current context of conf, with its cluster and user, into the file
@@ -20,7 +21,9 @@ func Merge(ctx context.Context, path string, conf []byte) (warning string, err e
 	if err != nil {
 		return "", err
 	}
-	warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withEntry(old, e) })
+	if err = makeFolders(path); err == nil {
+		warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withEntry(old, e) })
+	}
 	if err != nil {
 		return warning, fmt.Errorf("adding context %s to kubeconfig %s: %w", e.Name, path, err)
 	}
@@ -32,7 +35,7 @@ func Merge(ctx context.Context, path string, conf []byte) (warning string, err e
 // mention name, is not touched. The warning is as Merge's.
 func Remove(ctx context.Context, path, name string) (warning string, err error) {
 	old, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Contains(old, []byte(name)) {
+	if isAbsent(err) || err == nil && !bytes.Contains(old, []byte(name)) {
 		return "", nil
 	}
 	warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withoutEntry(old, name) })
@@ -42,16 +45,31 @@ func Remove(ctx context.Context, path, name string) (warning string, err error) 
 	return warning, nil
 }
 
+// isAbsent says whether there is no file, or a file where its folder would be.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// makeFolders makes the folders of the file that path is, and of the one that it
+// links to.
+func makeFolders(path string) error {
+	target, err := follow(path)
+	if err != nil {
+		return err
+	}
+	for _, p := range []string{path, target} {
+		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // change replaces the file that path is, or links to, with what f makes of it.
 func change(ctx context.Context, path string, f func(old []byte) ([]byte, error)) (warning string, err error) {
 	target, err := follow(path)
 	if err != nil {
 		return "", err
-	}
-	for _, p := range []string{path, target} {
-		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
-			return "", err
-		}
 	}
 	unlock, notes, err := lockAll(ctx, path, target)
 	warning = strings.Join(notes, "; ")

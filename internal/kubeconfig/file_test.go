@@ -214,6 +214,9 @@ func TestRemove(t *testing.T) {
 	if err := os.WriteFile(path, []byte(theirs), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Remove(t.Context(), filepath.Join(path, "config"), "kluster-a"); err != nil {
+		t.Errorf("a file where the folder was: %v", err)
+	}
 	if _, err := Remove(t.Context(), path, "kluster-a"); err != nil {
 		t.Errorf("no entry: %v", err)
 	}
@@ -234,6 +237,10 @@ func TestRemove(t *testing.T) {
 
 func TestPath(t *testing.T) {
 	sep := string(filepath.ListSeparator)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name, explicit, list, home, want string
 		fails                            bool
@@ -242,6 +249,7 @@ func TestPath(t *testing.T) {
 		{name: "first of the list", list: "/a" + sep + "/b", home: "/home/me", want: "/a"},
 		{name: "empty elements", list: sep + "/b", want: "/b"},
 		{name: "explicit", explicit: "/x", list: "/a", want: "/x"},
+		{name: "relative", explicit: "x", want: filepath.Join(here, "x")},
 		{name: "nothing", fails: true},
 	}
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package kubeconfig
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 )
@@ -21,15 +22,19 @@ func Paths(getenv func(string) string) ([]string, error) {
 	return []string{filepath.Join(home, ".kube", "config")}, nil
 }
 
-// Path is the file that entries go into: explicit, if it is not empty, or else the
-// first of Paths.
+// Path is the absolute path of the file that entries go into: explicit, if it is
+// not empty, or else the first of Paths.
 func Path(explicit string, getenv func(string) string) (string, error) {
-	if explicit != "" {
-		return explicit, nil
+	if explicit == "" {
+		list, err := Paths(getenv)
+		if err != nil {
+			return "", err
+		}
+		explicit = list[0]
 	}
-	list, err := Paths(getenv)
+	path, err := filepath.Abs(explicit)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("finding kubeconfig %s: %w", explicit, err)
 	}
-	return list[0], nil
+	return path, nil
 }
