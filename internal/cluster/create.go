@@ -58,7 +58,8 @@ type creation struct {
 	ca         *pki.Authority
 	kubeadm    map[string]kubeadm.Node
 	client     kubernetes.Interface
-	kubeconfig string
+	kubeconfig string // absolute path of the file that the entry goes into
+	merged     bool   // that file may hold the entry
 	notes      []string
 }
 

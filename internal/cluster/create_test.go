@@ -332,7 +332,7 @@ func TestCreateThatIsNotReadyInTime(t *testing.T) {
 
 func TestRollbackGoesOnWhenTheKubeconfigCannotBeRead(t *testing.T) {
 	p := engine(t)
-	c := &creation{m: manager(t, p), cfg: wanted(t, "c", 1).Config, id: "x", kubeconfig: t.TempDir()}
+	c := &creation{m: manager(t, p), cfg: wanted(t, "c", 1).Config, id: "x", kubeconfig: t.TempDir(), merged: true}
 	if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: "c-lb", Image: testImage, Labels: map[string]string{
 		nodespec.LabelCluster: "c", nodespec.LabelCreation: "x",
 	}}); err != nil {

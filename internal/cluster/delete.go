@@ -3,26 +3,30 @@ package cluster
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 
-	"github.com/kluster-project/kluster/internal/kubeconfig"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 )
 
-// Delete removes a cluster, whole or in parts, and its kubeconfig entry.
-// existed is false when there was nothing to remove, which is not an error.
+// Delete removes a cluster, whole or in parts, and its kubeconfig entry: from
+// kubeconfigPath, or the usual files when that is "", and from the file that the
+// create was told. existed is false when there was nothing to remove, which is
+// not an error.
 func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (existed bool, err error) {
 	sel := provider.Selector{nodespec.LabelCluster: name}
 	left, err := m.provider.Leftovers(ctx, sel)
 	if err != nil {
 		return false, err
 	}
-	if err := m.provider.Remove(ctx, sel); err != nil {
+	nodes, err := m.provider.Nodes(ctx, sel)
+	if err != nil {
 		return len(left) > 0, err
 	}
-	return len(left) > 0, m.removeEntry(ctx, kubeconfigPath, name)
+	paths := kubeconfigsWith(kubeconfigPath, nodes)
+	// Both, whatever becomes of the other: with the nodes goes what they know of
+	// the file.
+	return len(left) > 0, errors.Join(m.provider.Remove(ctx, sel), m.removeEntry(ctx, paths, name))
 }
 
 // DeleteAll removes every cluster and names those it removed. It goes on when
@@ -66,25 +70,4 @@ func (m *Manager) names(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
-}
-
-// removeEntry takes a cluster's entry out of the kubeconfig at path, or out of
-// every file that kubectl reads.
-func (m *Manager) removeEntry(ctx context.Context, path, cluster string) error {
-	paths := []string{path}
-	if path == "" {
-		var err error
-		if paths, err = kubeconfig.Paths(os.Getenv); err != nil {
-			return err
-		}
-	}
-	var errs []error
-	for _, p := range paths {
-		warning, err := kubeconfig.Remove(ctx, p, ContextName(cluster))
-		if warning != "" {
-			m.reporter.Note("%s", warning)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }

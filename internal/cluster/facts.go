@@ -17,6 +17,9 @@ type facts struct {
 	APIAddr    netip.Addr     `json:"apiAddr"`
 	APIPort    int            `json:"apiPort"`
 	Subnets    []netip.Prefix `json:"subnets"`
+	// Kubeconfig is the absolute path of the file that the create merged its
+	// entry into.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
 }
 
 func (f facts) label() (string, error) {

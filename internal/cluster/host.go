@@ -6,15 +6,22 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/kubeconfig"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 )
 
-// checkHost sees that the engine answers and that nothing of the cluster's name
-// is in the way; what a dead create of that name left is removed.
+// checkHost sees that the engine answers, that the kubeconfig can be written and
+// that nothing of the cluster's name is in the way; what a dead create of that
+// name left is removed.
 func (c *creation) checkHost(ctx context.Context) error {
+	if err := c.checkKubeconfig(); err != nil {
+		return err
+	}
 	host, err := c.m.provider.Host(ctx)
 	if err != nil {
 		return err
@@ -27,6 +34,19 @@ func (c *creation) checkHost(ctx context.Context) error {
 		return err
 	}
 	return c.m.clearName(ctx, c.cfg.Name)
+}
+
+// checkKubeconfig settles which file the entry will go into.
+func (c *creation) checkKubeconfig() error {
+	path, err := kubeconfig.Path(c.opt.Kubeconfig, os.Getenv)
+	if err != nil {
+		return &inputError{err}
+	}
+	if err := kubeconfig.Check(path, ContextName(c.cfg.Name)); err != nil {
+		return &inputError{failure.With(err, failure.Hint("mend it, or name another file with --kubeconfig"))}
+	}
+	c.kubeconfig = path
+	return nil
 }
 
 // checkPort sees that a wanted API port is free before anything is made.

@@ -4,11 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -75,12 +78,9 @@ func (c *creation) writeKubeconfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	path, err := kubeconfig.Path(c.opt.Kubeconfig, os.Getenv)
-	if err != nil {
-		return err
-	}
-	c.kubeconfig = path
-	warning, err := kubeconfig.Merge(ctx, path, conf)
+	// Before the call: one that fails may have written it all the same.
+	c.merged = true
+	warning, err := kubeconfig.Merge(ctx, c.kubeconfig, conf)
 	if warning != "" {
 		c.step.Note("%s", warning)
 	}
@@ -89,10 +89,47 @@ func (c *creation) writeKubeconfig(ctx context.Context) error {
 
 // removeKubeconfig takes back writeKubeconfig.
 func (c *creation) removeKubeconfig(ctx context.Context) error {
-	if c.kubeconfig == "" {
+	if !c.merged {
 		return nil
 	}
-	return c.m.removeEntry(ctx, c.kubeconfig, c.cfg.Name)
+	return c.m.removeEntry(ctx, []string{c.kubeconfig}, c.cfg.Name)
+}
+
+// removeEntry takes a cluster's entry out of these kubeconfigs; one that does
+// not exist is passed over.
+func (m *Manager) removeEntry(ctx context.Context, paths []string, cluster string) error {
+	var errs []error
+	for _, p := range paths {
+		warning, err := kubeconfig.Remove(ctx, p, ContextName(cluster))
+		if warning != "" {
+			m.reporter.Note("%s", warning)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// kubeconfigsWith are the files that may hold a cluster's entry: explicit, or
+// else every file that kubectl reads, and the one that its create was told, as
+// its nodes say. Where there is none to be found the cluster goes all the same.
+func kubeconfigsWith(explicit string, nodes []provider.Node) []string {
+	paths := []string{explicit}
+	if explicit == "" {
+		paths, _ = kubeconfig.Paths(os.Getenv) // without a home there is none
+	}
+	f, err := factsOf(nodes)
+	if err != nil || f.Kubeconfig == "" || slices.ContainsFunc(paths, sameFile(f.Kubeconfig)) {
+		return paths
+	}
+	return append(paths, f.Kubeconfig)
+}
+
+// sameFile compares paths with an absolute one.
+func sameFile(abs string) func(path string) bool {
+	return func(path string) bool {
+		path, err := filepath.Abs(path)
+		return err == nil && path == abs
+	}
 }
 
 // connect makes the client that the create uses, through the load balancer as

@@ -20,7 +20,7 @@ func (c *creation) reserveName(ctx context.Context) error {
 		return err
 	}
 	c.facts = facts{
-		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime,
+		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Kubeconfig: c.kubeconfig,
 		APIAddr: c.cfg.Networking.APIServerAddress, APIPort: port,
 	}
 	label, err := c.facts.label()
