@@ -56,12 +56,11 @@ type Release struct {
 	URL string `yaml:"url"`
 	// SHA256 pins the file per "VERSION/ARCH" or "VERSION/ARCH/NAME".
 	SHA256 map[string]string `yaml:"sha256"`
-	// Checksums is the URL of a file of upstream's that holds the sha256, alone
-	// or in a line with the file's name; used where SHA256 has no entry.
+	// Checksums is the URL of a signed file of upstream's that holds the sha256
+	// in a line with the file's name; used where SHA256 has no entry.
 	Checksums string `yaml:"checksums"`
-	// Signature of Checksums: "clearsigned", the URL of a detached OpenPGP
-	// signature, or "unsigned" for a file that is trusted because it came from
-	// upstream's server over https.
+	// Signature of Checksums: "clearsigned", or the URL of a detached OpenPGP
+	// signature.
 	Signature string `yaml:"signature"`
 	// Keys is the file below configs/keys with the signers' public keys, and
 	// Fingerprints which primary keys of these count.

@@ -33,7 +33,7 @@ func (p *Program) downloadStep() string { return "download-" + path.Base(p.URL) 
 
 // download gives the file as upstream publishes it, which may be an archive of
 // several programs. It must have the pinned sha256 or, without one, that in
-// upstream's checksum file.
+// upstream's signed checksum file.
 func (b *builder) download(ctx context.Context, prog *Program) (string, error) {
 	inputs := struct {
 		URL, Digest string
@@ -82,15 +82,12 @@ func unpinned(prog *Program) error {
 
 var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// findSum finds a file's sha256 in a checksum file: alone on its line, or
-// followed by the file's name.
+// findSum finds a file's sha256 in a checksum file, followed by the file's
+// name: a sum alone could be any file's.
 func findSum(text, name string) (string, error) {
 	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
-		if len(f) == 0 || !sumForm.MatchString(f[0]) {
-			continue
-		}
-		if len(f) == 1 || path.Base(strings.TrimPrefix(f[1], "*")) == name {
+		if len(f) == 2 && sumForm.MatchString(f[0]) && path.Base(strings.TrimPrefix(f[1], "*")) == name {
 			return f[0], nil
 		}
 	}

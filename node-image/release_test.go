@@ -14,57 +14,45 @@ import (
 func published(t *testing.T) map[string]string {
 	t.Helper()
 	archive := gzipped(t, map[string]string{"./bin/ctr": "ctr", "./bin/containerd": "containerd"})
-	kubelet := sumOf("kubelet")
 	return map[string]string{
-		"/v1.36.3/bin/linux/amd64/kubelet":        "kubelet",
-		"/v1.36.3/bin/linux/amd64/kubelet.sha256": kubelet,
-		"/c/containerd.tar.gz":                    archive,
-		"/c/containerd.tar.gz.sha256sum":          sumOf(archive) + "  containerd.tar.gz\n",
-		"/bad/kubelet":                            "something else",
-		"/bad/kubelet.sha256":                     kubelet,
-		"/short/kubelet":                          truncated + "kube",
-		"/short/kubelet.sha256":                   kubelet,
-		"/short/containerd.tar.gz":                truncated + archive[:100],
-		"/other/SHA256SUMS":                       sumOf("other") + "  other\n",
-		"/empty/SHA256SUMS":                       "",
-		"/long/SHA256SUMS":                        strings.Repeat("x", textLimit+1),
+		"/kubelet":                    "kubelet",
+		"/c/containerd.tar.gz":        archive,
+		"/bad/kubelet":                "something else",
+		"/short/kubelet":              truncated + "kube",
+		"/short/containerd.tar.gz":    truncated + archive[:100],
+		"/tampered/containerd.tar.gz": gzipped(t, map[string]string{"./bin/ctr": "evil", "./bin/containerd": "containerd"}),
 	}
 }
 
-// release is a Program of the server; sums is "" or the checksum file's path.
-func release(name, url, member, sums string) Program {
+// release is a Program of the server, whose file must hold text; "" pins nothing.
+func release(name, url, member, text string) Program {
 	p := Program{Name: name, Version: "v1.36.3", URL: url, Member: member}
-	if sums != "" {
-		p.Sums = &SumFile{URL: sums, Signature: SignatureNone}
+	if text != "" {
+		p.Digest = digestOf([]byte(text))
 	}
 	return p
 }
 
 func TestDownload(t *testing.T) {
-	const kubelet = "/v1.36.3/bin/linux/amd64/kubelet"
-	pinned := func(p Program, digest string) Program { p.Digest = digest; return p }
+	files := published(t)
+	archive := files["/c/containerd.tar.gz"]
 	for name, c := range map[string]struct {
 		prog Program
 		want any // type of the error
 		text string
 	}{
-		"checksum file":     {release("kubelet", kubelet, "", kubelet+".sha256"), nil, "kubelet"},
-		"archive":           {release("ctr", "/c/containerd.tar.gz", "bin/ctr", "/c/containerd.tar.gz.sha256sum"), nil, "ctr"},
-		"pinned":            {pinned(release("kubelet", kubelet, "", ""), digestOf([]byte("kubelet"))), nil, "kubelet"},
-		"wrong content":     {release("kubelet", "/bad/kubelet", "", "/bad/kubelet.sha256"), new(*ChecksumError), "its sha256 is"},
-		"wrong pin":         {pinned(release("kubelet", kubelet, "", ""), digestOf(nil)), new(*ChecksumError), "its sha256 is"},
-		"nothing vouches":   {release("kubelet", kubelet, "", ""), new(*SpecError), "nothing vouches for the published kubelet v1.36.3"},
-		"not in the sums":   {release("kubelet", kubelet, "", "/other/SHA256SUMS"), new(*ChecksumError), "no sha256 of kubelet in it"},
-		"empty sums":        {release("kubelet", kubelet, "", "/empty/SHA256SUMS"), new(*ChecksumError), "no sha256 of kubelet in it"},
-		"endless sums":      {release("kubelet", kubelet, "", "/long/SHA256SUMS"), new(error), "too long for a checksum file"},
-		"not there":         {release("x", "/x", "", kubelet+".sha256"), new(*NetworkError), "/x: the server answered 404 Not Found"},
-		"sums not there":    {release("kubelet", kubelet, "", "/x.sha256"), new(*NetworkError), "/x.sha256: the server answered 404 Not Found"},
-		"truncated":         {release("kubelet", "/short/kubelet", "", "/short/kubelet.sha256"), new(*NetworkError), "unexpected EOF"},
-		"truncated archive": {release("ctr", "/short/containerd.tar.gz", "bin/ctr", "/c/containerd.tar.gz.sha256sum"), new(*NetworkError), "unexpected EOF"},
-		"no such member":    {release("runc", "/c/containerd.tar.gz", "bin/runc", "/c/containerd.tar.gz.sha256sum"), new(error), "no file bin/runc in it"},
+		"program":           {release("kubelet", "/kubelet", "", "kubelet"), nil, "kubelet"},
+		"archive":           {release("ctr", "/c/containerd.tar.gz", "bin/ctr", archive), nil, "ctr"},
+		"wrong content":     {release("kubelet", "/bad/kubelet", "", "kubelet"), new(*ChecksumError), "its sha256 is"},
+		"wrong archive":     {release("ctr", "/tampered/containerd.tar.gz", "bin/ctr", archive), new(*ChecksumError), "its sha256 is"},
+		"nothing vouches":   {release("kubelet", "/kubelet", "", ""), new(*SpecError), "nothing vouches for the published kubelet v1.36.3"},
+		"not there":         {release("x", "/x", "", "x"), new(*NetworkError), "/x: the server answered 404 Not Found"},
+		"truncated":         {release("kubelet", "/short/kubelet", "", "kubelet"), new(*NetworkError), "unexpected EOF"},
+		"truncated archive": {release("ctr", "/short/containerd.tar.gz", "bin/ctr", archive), new(*NetworkError), "unexpected EOF"},
+		"no such member":    {release("runc", "/c/containerd.tar.gz", "bin/runc", archive), new(error), "no file bin/runc in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFetching(t, published(t))
+			f := newFetching(t, files)
 			got, err := f.get(c.prog)
 			if c.want != nil {
 				if err == nil || !errors.As(err, c.want) || !strings.Contains(err.Error(), c.text) {
@@ -126,9 +114,10 @@ func (f *fetching) nothingKept() {
 }
 
 func TestArchiveIsDownloadedOnce(t *testing.T) {
-	f := newFetching(t, published(t))
+	files := published(t)
+	f := newFetching(t, files)
 	for _, name := range []string{"ctr", "containerd", "ctr"} {
-		if got, err := f.get(release(name, "/c/containerd.tar.gz", "bin/"+name, "/c/containerd.tar.gz.sha256sum")); err != nil || got != name {
+		if got, err := f.get(release(name, "/c/containerd.tar.gz", "bin/"+name, files["/c/containerd.tar.gz"])); err != nil || got != name {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
@@ -140,7 +129,7 @@ func TestArchiveIsDownloadedOnce(t *testing.T) {
 func TestDownloadUnreachable(t *testing.T) {
 	f := newFetching(t, nil)
 	f.s.Close()
-	_, err := f.get(Program{Name: "x", URL: "/x", Digest: digestOf(nil)})
+	_, err := f.get(release("x", "/x", "", "x"))
 	var network *NetworkError
 	if !errors.As(err, &network) {
 		t.Errorf("got %v", err)
@@ -150,8 +139,28 @@ func TestDownloadUnreachable(t *testing.T) {
 func TestRedirectMustKeepTLS(t *testing.T) {
 	f := newFetching(t, map[string]string{"/ok": "x"})
 	f.s.Config.Handler = http.RedirectHandler("http://plain.example/x", http.StatusFound)
-	_, err := f.get(Program{Name: "x", URL: "/x", Digest: digestOf([]byte("x"))})
+	_, err := f.get(release("x", "/x", "", "x"))
 	if err == nil || !strings.Contains(err.Error(), "not https") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestFindSum(t *testing.T) {
+	sum, other := sumOf("kubelet"), sumOf("other")
+	for name, c := range map[string]struct{ text, want string }{
+		"named":         {other + "  other\n" + sum + "  kubelet\n", sum},
+		"binary":        {sum + " *kubelet\n", sum},
+		"in a folder":   {sum + "  ./bin/kubelet\n", sum},
+		"empty":         {"", ""},
+		"of another":    {other + "  other\n", ""},
+		"of any":        {sum + "\n", ""}, // without a name
+		"not a sum":     {sum[1:] + "  kubelet\n", ""},
+		"longer name":   {sum + "  kubelet.exe\n", ""},
+		"name too much": {sum + "  kubelet kubelet\n", ""},
+	} {
+		got, err := findSum(c.text, "kubelet")
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
 	}
 }

@@ -190,9 +190,6 @@ func (x *resolver) release(p *Program, comp Component) error {
 	}
 	p.Sums = &SumFile{URL: expand(rel.Checksums), Signature: expand(rel.Signature), Fingerprints: rel.Fingerprints}
 	p.Source = "release " + p.URL + " (" + p.Sums.trust() + ")"
-	if rel.Keys == "" {
-		return nil
-	}
 	var err error
 	if p.Sums.armored, err = fs.ReadFile(x.r.env.Keys, rel.Keys); err != nil {
 		return fmt.Errorf("reading the keys of %s: %w", comp.Release, err)

@@ -12,38 +12,26 @@ import (
 	"strings"
 )
 
-// SumFile is a file of upstream's that holds the sha256 of its releases, and
-// why it is trusted.
+// SumFile is a signed file of upstream's that holds the sha256 of its releases.
 type SumFile struct {
-	URL string
-	// Signature is SignatureInside, SignatureNone or the URL of a detached
-	// OpenPGP signature.
-	Signature    string
+	URL          string
+	Signature    string   // SignatureInside, or the URL of a detached OpenPGP signature
 	Keys         string   // digest of the file with the signers' public keys
 	Fingerprints []string // of the signers' primary keys
 
 	armored []byte
 }
 
-// How a SumFile is signed, besides a detached signature.
-const (
-	SignatureInside = "clearsigned"
-	SignatureNone   = "unsigned" // trusted for the TLS certificate of its server alone
-)
+// SignatureInside is the Signature of a SumFile that holds its own.
+const SignatureInside = "clearsigned"
 
 // trust is what the manifest says of a file that was compared with s.
 func (s *SumFile) trust() string {
-	if s.Signature == SignatureNone {
-		return "sha256 from upstream over TLS, not signed"
-	}
 	return "sha256 signed by " + strings.Join(s.Fingerprints, " or ")
 }
 
 // verified is the text of s that its signature covers; data is the file.
 func (b *builder) verified(ctx context.Context, s *SumFile, data []byte) ([]byte, error) {
-	if s.Signature == SignatureNone {
-		return data, nil
-	}
 	dir, err := os.MkdirTemp(filepath.Join(b.cache.dir, "tmp"), "gpgv-")
 	if err != nil {
 		return nil, err

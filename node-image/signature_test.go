@@ -37,6 +37,12 @@ func signed(t *testing.T, name string) string {
 	return string(data)
 }
 
+// sums is the server's /sums; key names the file of the signers' keys.
+func sums(t *testing.T, signature, key, pinned string) *SumFile {
+	t.Helper()
+	return &SumFile{URL: "/sums", Signature: signature, Fingerprints: []string{pinned}, armored: []byte(signed(t, key+".key"))}
+}
+
 func TestSignedSums(t *testing.T) {
 	needGpgv(t)
 	const detached = "/detached.asc"
@@ -62,11 +68,11 @@ func TestSignedSums(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFetching(t, map[string]string{"/runc.amd64": c.content, "/sums": c.sums, detached: signed(t, "detached.asc")})
-			p := release("runc", "/runc.amd64", "", "/sums")
+			p := release("runc", "/runc.amd64", "", "")
 			if name == "text before" {
 				p.URL = "/evil" // only the unsigned line speaks for it
 			}
-			p.Sums.Signature, p.Sums.Fingerprints, p.Sums.armored = c.signature, []string{c.pinned}, []byte(signed(t, c.key+".key"))
+			p.Sums = sums(t, c.signature, c.key, c.pinned)
 			got, err := f.get(p)
 			if c.says == "" {
 				if err != nil || got != c.content {
@@ -84,14 +90,27 @@ func TestSignedSums(t *testing.T) {
 	}
 }
 
+// TestNoSums sees what is said when gpgv is not even asked.
+func TestNoSums(t *testing.T) {
+	for says, files := range map[string]map[string]string{
+		"/sums: the server answered 404 Not Found": {"/runc.amd64": "runc"},
+		"too long for a checksum file":             {"/runc.amd64": "runc", "/sums": strings.Repeat("x", textLimit+1)},
+	} {
+		f := newFetching(t, files)
+		p := release("runc", "/runc.amd64", "", "")
+		p.Sums = sums(t, SignatureInside, "signer", signer)
+		if _, err := f.get(p); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+		f.nothingKept()
+	}
+}
+
 func TestNoGpgv(t *testing.T) {
 	f := newFetching(t, map[string]string{"/runc.amd64": "runc", "/sums": signed(t, "signer.asc")})
-	p := release("runc", "/runc.amd64", "", "/sums")
-	p.Sums.Signature, p.Sums.Fingerprints, p.Sums.armored = SignatureInside, []string{signer}, []byte(signed(t, "signer.key"))
 	for _, gpgv := range []string{"gpgv-that-is-not-there", "/nowhere/gpgv"} {
-		p := p
-		sums := *p.Sums
-		p.Sums = &sums
+		p := release("runc", "/runc.amd64", "", "")
+		p.Sums = sums(t, SignatureInside, "signer", signer)
 		f.b.r.env.Gpgv = gpgv
 		_, err := f.get(p)
 		var host *HostError

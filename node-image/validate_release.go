@@ -10,8 +10,8 @@ import (
 
 var fingerprintForm = regexp.MustCompile(`^[0-9A-F]{40}$`)
 
-// check sees that something vouches for what is published: a sha256, a
-// signature, or the word that there is none.
+// check sees that something vouches for what is published: a sha256 or a
+// signature.
 func (r *Release) check(p *problems) {
 	if r.URL == "" || (r.Checksums == "" && len(r.SHA256) == 0) {
 		p.add("release %s: needs a url, and checksums or sha256", r.Name)
@@ -24,16 +24,10 @@ func (r *Release) check(p *problems) {
 	if r.Checksums == "" {
 		return
 	}
-	switch {
-	case r.Signature == SignatureNone:
-		if !strings.HasPrefix(r.Checksums, "https://") || !strings.HasPrefix(r.URL, "https://") {
-			p.add("release %s: without a signature the addresses must be https", r.Name)
-		}
-	case r.Signature == SignatureInside || strings.Contains(r.Signature, "://"):
-		r.checkKeys(p)
-	default:
-		p.add("release %s: signature must be %q, the URL of a detached one, or %q", r.Name, SignatureInside, SignatureNone)
+	if r.Signature != SignatureInside && !strings.Contains(r.Signature, "://") {
+		p.add("release %s: signature must be %q, or the URL of a detached one", r.Name, SignatureInside)
 	}
+	r.checkKeys(p)
 }
 
 func (r *Release) checkKeys(p *problems) {
