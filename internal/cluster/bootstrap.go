@@ -49,7 +49,7 @@ func (c *creation) connectAsAdmin() error {
 		return err
 	}
 	conf, err := kubeconfig.Render(kubeconfig.Entry{
-		Name: ContextName(c.cfg.Name), Server: c.facts.server(), CA: c.ca.CACertificate(),
+		Name: ContextName(c.cfg.Name), Server: c.server, CA: c.ca.CACertificate(),
 		ClientCertificate: admin.Certificate, ClientKey: admin.Key,
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *creation) waitAPI(ctx context.Context) error {
 	defer client.CloseIdleConnections()
 	last := errors.New("not asked yet")
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
-		last = readyz(ctx, client, c.facts.server())
+		last = readyz(ctx, client, c.server)
 		return last == nil, nil
 	})
 	if err != nil {

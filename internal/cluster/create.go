@@ -60,6 +60,7 @@ type creation struct {
 	client     kubernetes.Interface
 	kubeconfig string // absolute path of the file that the entry goes into
 	merged     bool   // that file may hold the entry
+	server     string // the API's URL on the host
 	notes      []string
 }
 
@@ -140,7 +141,7 @@ func (c *creation) summary(ctx context.Context) (*Summary, error) {
 	}
 	s := &Summary{
 		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.cfg.Runtime,
-		Image: c.image[c.cfg.Nodes[0].Name], Server: c.facts.server(),
+		Image: c.image[c.cfg.Nodes[0].Name], Server: c.server,
 		Context: ContextName(c.cfg.Name), Kubeconfig: c.kubeconfig, Notes: c.notes,
 		Took: time.Since(c.began), Nodes: nodes,
 	}

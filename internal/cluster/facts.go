@@ -14,8 +14,6 @@ import (
 type facts struct {
 	Kubernetes string         `json:"kubernetes"`
 	Runtime    string         `json:"runtime"`
-	APIAddr    netip.Addr     `json:"apiAddr"`
-	APIPort    int            `json:"apiPort"`
 	Subnets    []netip.Prefix `json:"subnets"`
 	// Kubeconfig is the absolute path of the file that the create merged its
 	// entry into.
@@ -28,19 +26,6 @@ func (f facts) label() (string, error) {
 		return "", fmt.Errorf("encoding the cluster's facts: %w", err)
 	}
 	return string(b), nil
-}
-
-// server is the API's URL on the host. An API that listens on every address is
-// reached by the loopback one, which is in its certificate.
-func (f facts) server() string {
-	addr := f.APIAddr
-	switch addr {
-	case netip.IPv4Unspecified():
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case netip.IPv6Unspecified():
-		addr = netip.IPv6Loopback()
-	}
-	return "https://" + netip.AddrPortFrom(addr, uint16(f.APIPort)).String()
 }
 
 // factsOf reads the facts off any of a cluster's nodes.

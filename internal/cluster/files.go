@@ -37,7 +37,7 @@ func (c *creation) makeCertificates(context.Context) (err error) {
 // apiNames are the further names the API is reached by.
 func (c *creation) apiNames() []string {
 	names := []string{LoadBalancerName(c.cfg.Name)}
-	if a := c.facts.APIAddr; !a.IsUnspecified() {
+	if a := c.cfg.Networking.APIServerAddress; !a.IsUnspecified() {
 		names = append(names, a.String())
 	}
 	return names

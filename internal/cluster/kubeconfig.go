@@ -34,9 +34,11 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 	if len(nodes) == 0 {
 		return nil, m.noSuchCluster(ctx, cluster)
 	}
-	f, err := factsOf(nodes)
-	if err != nil {
-		return nil, err
+	server := fmt.Sprintf("https://%s:%d", LoadBalancerName(cluster), nodespec.APIPort)
+	if !internal {
+		if server, err = serverOf(nodes); err != nil {
+			return nil, fmt.Errorf("cluster %q: %w", cluster, err)
+		}
 	}
 	for _, n := range nodes {
 		if n.Labels[nodespec.LabelRole] != string(nodespec.RoleControlPlane) {
@@ -45,10 +47,6 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 		conf, err := m.readFile(ctx, n.ID, adminConf)
 		if err != nil {
 			return nil, err
-		}
-		server := f.server()
-		if internal {
-			server = fmt.Sprintf("https://%s:%d", LoadBalancerName(cluster), nodespec.APIPort)
 		}
 		return kubeconfig.Rewrite(conf, ContextName(cluster), server)
 	}

@@ -37,8 +37,9 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return info, nil
 	}
 	if f, err := factsOf(nodes); err == nil {
-		info.Kubernetes, info.Runtime, info.Server = f.Kubernetes, f.Runtime, f.server()
+		info.Kubernetes, info.Runtime = f.Kubernetes, f.Runtime
 	}
+	info.Server, _ = serverOf(nodes) // "" without a load balancer
 	info.Created = nodes[0].Created
 	for _, n := range nodes {
 		info.Nodes = append(info.Nodes, nodeInfo(n))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -15,13 +14,21 @@ import (
 // names are the one thing an engine hands out atomically, so of two creates of
 // one name exactly one gets past here, and the other has made nothing.
 func (c *creation) reserveName(ctx context.Context) error {
+	c.facts = facts{Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Kubeconfig: c.kubeconfig}
+	err := c.createLoadBalancer(ctx)
+	if errors.Is(err, provider.ErrNameTaken) {
+		c.made = false
+		return fmt.Errorf("%w (%w)", &errExists{c.cfg.Name, "is being created by another process, or its name is in use"}, err)
+	}
+	return err
+}
+
+// createLoadBalancer makes the load balancer's container and settles where the
+// API will answer on the host.
+func (c *creation) createLoadBalancer(ctx context.Context) error {
 	port, err := c.choosePort(ctx)
 	if err != nil {
 		return err
-	}
-	c.facts = facts{
-		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Kubeconfig: c.kubeconfig,
-		APIAddr: c.cfg.Networking.APIServerAddress, APIPort: port,
 	}
 	label, err := c.facts.label()
 	if err != nil {
@@ -29,60 +36,19 @@ func (c *creation) reserveName(ctx context.Context) error {
 	}
 	labels := c.labelsFor(nodespec.RoleLoadBalancer)
 	labels[nodespec.LabelSpec] = label
+	labels[nodespec.LabelNode] = LoadBalancerName(c.cfg.Name)
 	// Before the call: one that is interrupted may have made it all the same.
 	c.made = true
 	lb, err := c.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: LoadBalancerName(c.cfg.Name), Image: c.image[c.cfg.Nodes[0].Name], Labels: labels,
-		Network: c.cfg.Name, Restart: true,
-		Ports: []provider.Port{{
-			NodePort: nodespec.APIPort, HostPort: port, HostAddr: c.facts.APIAddr, Protocol: "tcp",
-		}},
+		Network: c.cfg.Name, Restart: true, Ports: []provider.Port{port},
 	})
-	if errors.Is(err, provider.ErrNameTaken) {
-		c.made = false
-		return fmt.Errorf("%w (%w)", &errExists{c.cfg.Name, "is being created by another process, or its name is in use"}, err)
-	}
 	if err != nil {
 		return err
 	}
 	c.nodes[lb.Name] = lb
-	return nil
-}
-
-// choosePort gives the wanted API port, or a free one. The port is published
-// explicitly because one that the engine chooses changes at each restart.
-func (c *creation) choosePort(ctx context.Context) (int, error) {
-	if p := c.cfg.Networking.APIServerPort; p != 0 {
-		return p, nil
-	}
-	// Those of stopped clusters look free, and are needed again.
-	nodes, err := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: ""})
-	if err != nil {
-		return 0, err
-	}
-	kept := map[int]bool{}
-	for _, n := range nodes {
-		for _, p := range n.Ports {
-			kept[p.HostPort] = true
-		}
-	}
-	for {
-		port, err := freePort(ctx, c.cfg.Networking.APIServerAddress)
-		if err != nil || !kept[port] {
-			return port, err
-		}
-	}
-}
-
-// freePort finds a TCP port that is free now.
-func freePort(ctx context.Context, addr netip.Addr) (int, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port at %s: %w", addr, err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	c.server, err = serverOf([]provider.Node{lb})
+	return err
 }
 
 func (c *creation) labelsFor(role nodespec.Role) map[string]string {

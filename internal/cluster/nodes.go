@@ -44,20 +44,22 @@ func (c *creation) createNodes(ctx context.Context) error {
 	return nil
 }
 
-func (c *creation) createNode(ctx context.Context, n config.Node) (provider.Node, error) {
-	spec, err := c.nodeSpec(ctx, n)
-	if err != nil {
-		return provider.Node{}, err
-	}
+func (c *creation) createNode(ctx context.Context, n config.Node) (node provider.Node, err error) {
 	files, err := c.nodeFiles(n)
 	if err != nil {
 		return provider.Node{}, err
 	}
-	node, err := c.m.provider.CreateNode(ctx, spec)
-	if err != nil {
-		return provider.Node{}, err
-	}
-	return node, c.fillAndStart(ctx, node, files)
+	err = c.onFreePorts(ctx, hasChosenPort(n), c.removeNode(n.Name), func(ctx context.Context) error {
+		spec, err := c.nodeSpec(ctx, n)
+		if err != nil {
+			return err
+		}
+		if node, err = c.m.provider.CreateNode(ctx, spec); err != nil {
+			return err
+		}
+		return c.fillAndStart(ctx, node, files)
+	})
+	return node, err
 }
 
 // fillAndStart streams files into a node that has not run yet, and starts it.
@@ -92,10 +94,13 @@ func (c *creation) startLoadBalancer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encoding the load balancer's configuration: %w", err)
 	}
-	return c.fillAndStart(ctx, lb, []nodespec.File{
+	files := []nodespec.File{
 		{Path: nodespec.NodeFile, Mode: 0o644, Data: node},
 		{Path: nodespec.LoadBalancerConfig, Mode: 0o644, Data: text},
 		{Path: loadbalancer.CAFile, Mode: 0o644, Data: c.ca.CACertificate()},
+	}
+	return c.onFreePorts(ctx, c.choosesAPIPort(), c.moveLoadBalancer, func(ctx context.Context) error {
+		return c.fillAndStart(ctx, c.nodes[lb.Name], files)
 	})
 }
 
@@ -106,6 +111,7 @@ func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSp
 	}
 	labels := c.labelsFor(n.Role)
 	labels[nodespec.LabelSpec] = label
+	labels[nodespec.LabelNode] = n.Name
 	spec := provider.NodeSpec{
 		Name: n.Name, Image: c.image[n.Name], Labels: labels,
 		Network: c.cfg.Name, Addrs: c.addrs[n.Name],
@@ -122,7 +128,7 @@ func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSp
 			SELinuxRelabel: m.SELinuxRelabel, Propagation: propagations[m.Propagation],
 		})
 	}
-	spec.Ports, err = ports(ctx, n.Ports)
+	spec.Ports, err = c.ports(ctx, n.Ports)
 	return spec, err
 }
 
@@ -197,26 +203,6 @@ func (c *creation) noProxy(given string) string {
 	}
 	all = append(all, APIHost(c.cfg.Name), LoadBalancerName(c.cfg.Name), "localhost", "127.0.0.1", "::1", ".svc", ".svc.cluster", ".svc.cluster.local")
 	return strings.Join(all, ",")
-}
-
-func ports(ctx context.Context, mappings []config.PortMapping) ([]provider.Port, error) {
-	var out []provider.Port
-	for _, m := range mappings {
-		addr, err := netip.ParseAddr(m.ListenAddress)
-		if err != nil {
-			return nil, fmt.Errorf("listen address of port %d: %w", m.ContainerPort, err)
-		}
-		port := m.HostPort
-		if port == 0 {
-			if port, err = freePort(ctx, addr); err != nil {
-				return nil, err
-			}
-		}
-		out = append(out, provider.Port{
-			NodePort: m.ContainerPort, HostPort: port, HostAddr: addr, Protocol: strings.ToLower(m.Protocol),
-		})
-	}
-	return out, nil
 }
 
 // tarOf packs files with their parent folders (0755), as root's.

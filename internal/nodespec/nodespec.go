@@ -16,6 +16,8 @@ const (
 	LabelCreator = "io.kluster.creator"
 	// LabelRole holds a Role.
 	LabelRole = "io.kluster.role"
+	// LabelNode holds the name of the node that the object is, or belongs to.
+	LabelNode = "io.kluster.node"
 	// LabelSpec, on each node, holds the cluster's resolved facts as JSON that
 	// later verbs need (version, API port, subnets); no secrets.
 	LabelSpec = "io.kluster.spec"
