@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -54,10 +53,7 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	release, err := holdAPIClients(ctx, ownServer(node), log)
-	if err != nil {
-		return err
-	}
+	release := holdAPIClients(ctx, ownServer(node), log)
 	defer release(context.WithoutCancel(ctx))
 	notifyReady(ctx, log)
 	return apiproxy.Serve(ctx, apiproxy.Config{
@@ -67,24 +63,28 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 }
 
 // holdAPIClients sends the clients of this node's own API server, if it has one,
-// through the proxy until release is called.
-func holdAPIClients(ctx context.Context, own string, log *slog.Logger) (release func(context.Context), err error) {
+// through the proxy until release is called. Where that cannot be, the node only
+// takes longer to start.
+func holdAPIClients(ctx context.Context, own string, log *slog.Logger) (release func(context.Context)) {
+	nothing := func(context.Context) {}
 	if own == "" {
-		return func(context.Context) {}, nil
+		return nothing
 	}
 	addr, err := netip.ParseAddrPort(own)
 	if err != nil {
-		return nil, fmt.Errorf("address of the node's API server: %w", err)
+		log.Error("the address of the node's API server cannot be read", "error", err)
+		return nothing
 	}
 	end, err := apiproxy.Redirect(ctx, addr, nodespec.APIPort)
 	if err != nil {
-		return nil, err
+		log.Error("clients of the API server are not held until it is ready", "error", err)
+		return nothing
 	}
 	return func(ctx context.Context) {
 		if err := end(ctx); err != nil {
 			log.Error("clients of the API server still go through the proxy", "error", err)
 		}
-	}, nil
+	}
 }
 
 // ownServer is the API server that has one of the node's addresses, or "".

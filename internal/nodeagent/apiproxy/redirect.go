@@ -19,6 +19,9 @@ const Table = "kluster-wait"
 // not those of a socket that talks to the node itself.
 const mark = 0x6b6c
 
+// dstnat is the priority of that name, which nft knows for other hooks only.
+const dstnat = -100
+
 // Redirect makes the node's own connections to the API server on it, which
 // kubelet, controller manager and scheduler address directly, go to the proxy's
 // port, where they are held as long as no API server is ready. The function that
@@ -45,11 +48,11 @@ func redirectRules(own netip.AddrPort, port int) string {
 	}
 	return dropRules + fmt.Sprintf(`table inet %s {
 	chain output {
-		type nat hook output priority dstnat; policy accept;
+		type nat hook output priority %d; policy accept;
 		meta mark != %#x %s daddr %s tcp dport %d redirect to :%d
 	}
 }
-`, Table, mark, family, own.Addr(), own.Port(), port)
+`, Table, dstnat, mark, family, own.Addr(), own.Port(), port)
 }
 
 func nft(ctx context.Context, rules string) error {

@@ -16,7 +16,7 @@ func TestRedirectRules(t *testing.T) {
 delete table inet kluster-wait
 table inet kluster-wait {
 	chain output {
-		type nat hook output priority dstnat; policy accept;
+		type nat hook output priority -100; policy accept;
 		` + rule + `
 	}
 }
