@@ -3,8 +3,13 @@ package archtest
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +20,7 @@ const module = "github.com/kluster-project/kluster"
 // listed is what "go list" says of a package.
 type listed struct {
 	ImportPath string
+	Dir        string
 	Doc        string
 	GoFiles    []string
 	Imports    []string
@@ -23,7 +29,7 @@ type listed struct {
 // packages are those of this module, by path without the module's own.
 func packages(t *testing.T) map[string]listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Doc,GoFiles,Imports", module+"/...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Dir,Doc,GoFiles,Imports", module+"/...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -55,7 +61,7 @@ type layer struct {
 
 // layers, lowest first: a package imports from its own and from those below.
 var layers = []layer{
-	{"leaves", []string{"internal/failure", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/wait", "internal/golden", "configs"}},
+	{"leaves", []string{"internal/failure", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/trace", "internal/wait", "internal/golden", "configs"}},
 	{"facts", []string{"internal/cri", "internal/config", "internal/kubeconfig", "internal/kubeadm", "internal/addons", "internal/loadbalancer"}},
 	{"siblings", []string{"provider", "node-image", "e2e", "internal/nodeagent"}},
 	{"views", []string{"internal/logs", "internal/doctor"}},
@@ -134,6 +140,44 @@ func TestBans(t *testing.T) {
 			}
 		}
 	}
+}
+
+// engineWords are an engine's own commands, variables and packages, which only
+// its provider may tell a user.
+var engineWords = regexp.MustCompile(`\bdocker [a-z]|\bDOCKER_|\bdocker\.(io|service|sock)\b`)
+
+// TestEngineWords looks at the texts of all that lies between the provider and
+// the programs.
+func TestEngineWords(t *testing.T) {
+	for path, p := range packages(t) {
+		if at := layerOf(path); at <= layerOf("provider") || at == layerOf("cmd") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			for _, text := range texts(t, filepath.Join(p.Dir, name)) {
+				if engineWords.MatchString(text) {
+					t.Errorf("%s/%s: %s: let the provider say it", path, name, text)
+				}
+			}
+		}
+	}
+}
+
+// texts are the string literals of a Go file.
+func texts(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			found = append(found, lit.Value)
+		}
+		return true
+	})
+	return found
 }
 
 // TestPackageDocs sees that every package says what it is.

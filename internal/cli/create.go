@@ -20,6 +20,7 @@ type createOptions struct {
 	kubeconfig string
 	wait       time.Duration
 	retain     bool
+	trace      string
 	output     choice
 }
 
@@ -31,6 +32,9 @@ kluster-NAME is merged into the kubeconfig.
 three control planes that also take pods, the rest workers. --control-planes and
 --workers say how many of each instead, and a file (--config) everything else;
 a kind configuration file is accepted as it is.
+
+--trace FILE writes when each step of each node began and ended, as a Chrome
+trace, and prints the chain of what the end had to wait for.
 
 When a create fails or is interrupted, whatever it made is removed again, unless
 --retain is given.`
@@ -56,7 +60,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 			opts.flags.Nodes = given(cmd, "nodes", &nodes)
 			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
 			opts.flags.Workers = given(cmd, "workers", &workers)
-			return run(cmd.Context(), a, opts)
+			return a.traced(cmd.Context(), opts.trace, func(ctx context.Context) error { return run(ctx, a, opts) })
 		},
 	}
 	f := cmd.Flags()
@@ -70,6 +74,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVar(&opts.kubeconfig, "kubeconfig", "", "`FILE` to merge the context into (default: $KUBECONFIG or ~/.kube/config)")
 	f.DurationVar(&opts.wait, "wait", 5*time.Minute, "how long to wait for the nodes")
 	f.BoolVar(&opts.retain, "retain", false, "keep what a failed create has made")
+	f.StringVar(&opts.trace, "trace", "", "`FILE` for a trace of what took how long, for ui.perfetto.dev or chrome://tracing")
 	addChoice(cmd, &opts.output, "output", "o", "how to print", formatName, formatJSON)
 	complete(cmd, "kubernetes-version", a.kubernetesVersions)
 	addListSteps(a, cmd)
@@ -101,15 +106,22 @@ func runCreate(ctx context.Context, a *app, opts *createOptions) error {
 	if opts.wait <= 0 {
 		return badInput("--wait %v: must be more than 0", opts.wait)
 	}
+	step := stepOf(ctx, "configuration")
 	cfg, err := a.loadConfig(opts)
+	step.EndWith(err)
 	if err != nil {
 		return err
 	}
+	step = stepOf(ctx, "engine")
 	clusters, err := a.manager(ctx)
+	step.EndWith(err)
 	if err != nil {
 		return err
 	}
-	if err := a.raiseInotify(); err != nil {
+	step = stepOf(ctx, "inotify")
+	err = a.raiseInotify()
+	step.EndWith(err)
+	if err != nil {
 		return err
 	}
 	summary, err := clusters.Create(ctx, cluster.CreateOptions{

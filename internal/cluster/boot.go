@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/trace"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -18,6 +19,7 @@ const bootPoll = 50 * time.Millisecond
 
 // waitBooted returns when systemd and the runtime of a node are up.
 func (m *Manager) waitBooted(ctx context.Context, n provider.Node) error {
+	defer trace.Start(ctx, trace.Act, n.Name, "wait until it has booted").End()
 	err := wait.PollUntilContextCancel(ctx, bootPoll, true, func(ctx context.Context) (bool, error) {
 		r, err := m.provider.CopyFrom(ctx, n.ID, nodespec.BootedFile)
 		if err == nil {

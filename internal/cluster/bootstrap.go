@@ -14,6 +14,7 @@ import (
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/kubeconfig"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/trace"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -75,6 +76,7 @@ func (c *creation) startWorkers(ctx context.Context) error {
 
 // waitAPI returns when the API is ready behind the load balancer.
 func (c *creation) waitAPI(ctx context.Context) error {
+	defer trace.Start(ctx, trace.Act, "API", "wait until it is ready behind the load balancer").End()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(c.ca.CACertificate())
 	client := &http.Client{

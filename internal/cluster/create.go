@@ -46,6 +46,8 @@ type creation struct {
 	made  bool // objects may exist
 	step  status.Step
 
+	observer *observer // of a traced create, once there are certificates
+
 	host       provider.Host
 	image      map[string]string // node name to image
 	storeLayer map[string]string // image to the layer of its preloaded images
@@ -73,7 +75,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	}
 	id, cfg := rand.Text(), *opt.Config
 	c := &creation{
-		m: m, opt: opt, cfg: &cfg, id: id, began: time.Now(),
+		m: m.traced(ctx), opt: opt, cfg: &cfg, id: id, began: time.Now(),
 		image: map[string]string{}, storeLayer: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
@@ -82,9 +84,12 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 		},
 	}
 	if err := runPlan(ctx, createPlan(), c); err != nil {
+		c.endTrace(ctx)
 		return nil, c.fail(ctx, err)
 	}
-	return c.summary(ctx)
+	s, err := c.summary(ctx)
+	c.endTrace(ctx)
+	return s, err
 }
 
 // fail gathers evidence, rolls back, and returns err with both noted.

@@ -141,6 +141,7 @@ func (c *creation) connect(conf []byte) error {
 	rc.QPS, rc.Burst = 50, 100
 	// The host's proxy is for what lies outside of it.
 	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	rc.Wrap(tracedTransport)
 	c.client, err = kubernetes.NewForConfig(rc)
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)

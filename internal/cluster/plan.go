@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/kluster-project/kluster/internal/trace"
 )
 
 // Step is one named part of a plan.
@@ -73,10 +75,13 @@ func (c *creation) runStep(ctx context.Context, s Step) error {
 		return context.Cause(ctx)
 	}
 	c.step = c.m.reporter.Step(s.Name, 0)
+	span := trace.Start(ctx, trace.Step, "plan", s.Name)
+	c.observe(ctx)
 	err := s.run(c, ctx)
 	if err != nil && ctx.Err() != nil {
 		err = causeOf(ctx, err)
 	}
+	span.EndWith(err)
 	c.step.End(err)
 	return err
 }

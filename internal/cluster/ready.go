@@ -14,6 +14,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/trace"
 )
 
 // pollEvery is how often the API is asked while waiting: often enough not to
@@ -51,6 +52,7 @@ func (c *creation) provesDNS() bool {
 // waitNodes returns when all nodes are Ready, or registered when there is no
 // pod network, and labelled.
 func (c *creation) waitNodes(ctx context.Context) error {
+	defer trace.Start(ctx, trace.Act, "API", "wait for the nodes").End()
 	labelled := map[string]bool{}
 	var missing []string
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
@@ -120,6 +122,7 @@ func (c *creation) poll(ctx context.Context, done func(context.Context) (bool, e
 // startProbe makes a pod that ends well once it can resolve kubernetes.default.
 // It bears any taint, so that it proves the network and not the scheduling.
 func (c *creation) startProbe(ctx context.Context) error {
+	defer trace.Start(ctx, trace.Act, "API", "create the pod that proves DNS").End()
 	no := false
 	grace := int64(0)
 	pod := &corev1.Pod{
@@ -151,6 +154,7 @@ func (c *creation) startProbe(ctx context.Context) error {
 }
 
 func (c *creation) waitProbe(ctx context.Context) error {
+	defer trace.Start(ctx, trace.Act, "API", "wait for the pod that proves DNS").End()
 	pods := c.client.CoreV1().Pods(probeNamespace)
 	var last string
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {

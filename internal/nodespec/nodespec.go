@@ -73,6 +73,9 @@ const (
 	// NetworkFile is what the pod network service tells the CNI plugin: the
 	// node's pod ranges, a PodRanges as JSON.
 	NetworkFile = "/run/kluster/pod-ranges.json"
+	// BootRecord is what kluster-node's steps took at the last boot, a JSON
+	// object per line: name, start, end, error.
+	BootRecord = "/run/kluster/boot-steps.jsonl"
 	// NodeBinary is the program of cmd/kluster-node. It is the image's entry
 	// point ("init"), and is called by other names through links.
 	NodeBinary = "/usr/local/bin/kluster-node"

@@ -76,7 +76,10 @@ func Run(ctx context.Context, m *Machine, steps []Step) error {
 func runStep(ctx context.Context, m *Machine, step Step) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	return step.Run(ctx, m)
+	start := time.Now()
+	err := step.Run(ctx, m)
+	m.record(step.Name, start, err)
+	return err
 }
 
 // path is where p lies on this machine.

@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kluster-project/kluster/internal/trace"
+	"github.com/kluster-project/kluster/internal/trace/nodelog"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// engineLane is the lane of what is about no single node.
+const engineLane = "engine"
+
+// tracedProvider records every call of a create as an act, in the lane of the
+// node that it is about.
+type tracedProvider struct {
+	provider.Provider
+	r     *trace.Recorder
+	names sync.Map // node ID to name
+}
+
+// traced is m with its engine calls recorded, or m itself if ctx carries no
+// recorder.
+func (m *Manager) traced(ctx context.Context) *Manager {
+	r := trace.FromContext(ctx)
+	if r == nil {
+		return m
+	}
+	traced := *m
+	traced.provider = &tracedProvider{Provider: m.provider, r: r}
+	return &traced
+}
+
+func (p *tracedProvider) lane(id string) string {
+	if name, ok := p.names.Load(id); ok {
+		return name.(string)
+	}
+	return id
+}
+
+func (p *tracedProvider) learn(nodes ...provider.Node) {
+	for _, n := range nodes {
+		p.names.Store(n.ID, n.Name)
+	}
+}
+
+func (p *tracedProvider) start(lane, name string) trace.Open { return p.r.Start(trace.Act, lane, name) }
+
+func (p *tracedProvider) Host(ctx context.Context) (h provider.Host, err error) {
+	span := p.start(engineLane, "describe the host")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Host(ctx)
+}
+
+func (p *tracedProvider) Images(ctx context.Context, sel provider.Selector) (l []provider.Image, err error) {
+	span := p.start(engineLane, "list images")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Images(ctx, sel)
+}
+
+func (p *tracedProvider) Image(ctx context.Context, ref string) (i provider.Image, err error) {
+	span := p.start(engineLane, "look at image "+ref)
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Image(ctx, ref)
+}
+
+func (p *tracedProvider) LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) (err error) {
+	span := p.start(engineLane, "load image "+ref)
+	defer func() { span.EndWith(err) }()
+	return p.Provider.LoadImage(ctx, ref, img, progress)
+}
+
+func (p *tracedProvider) Networks(ctx context.Context, sel provider.Selector) (l []provider.Network, err error) {
+	span := p.start(engineLane, "list networks")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Networks(ctx, sel)
+}
+
+func (p *tracedProvider) CreateNetwork(ctx context.Context, spec provider.NetworkSpec) (n provider.Network, err error) {
+	span := p.start(engineLane, "create network "+spec.Name)
+	defer func() { span.EndWith(err) }()
+	return p.Provider.CreateNetwork(ctx, spec)
+}
+
+func (p *tracedProvider) Nodes(ctx context.Context, sel provider.Selector) (l []provider.Node, err error) {
+	span := p.start(engineLane, "list nodes")
+	defer func() { span.EndWith(err); p.learn(l...) }()
+	return p.Provider.Nodes(ctx, sel)
+}
+
+func (p *tracedProvider) CreateNode(ctx context.Context, spec provider.NodeSpec) (n provider.Node, err error) {
+	span := p.start(spec.Name, "create")
+	defer func() { span.EndWith(err); p.learn(n) }()
+	return p.Provider.CreateNode(ctx, spec)
+}
+
+func (p *tracedProvider) StartNode(ctx context.Context, id string) (err error) {
+	span := p.start(p.lane(id), "start")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.StartNode(ctx, id)
+}
+
+func (p *tracedProvider) StopNode(ctx context.Context, id string, grace time.Duration) (err error) {
+	span := p.start(p.lane(id), "stop")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.StopNode(ctx, id, grace)
+}
+
+func (p *tracedProvider) CopyTo(ctx context.Context, id, dir string, tar io.Reader) (err error) {
+	span := p.start(p.lane(id), "copy files to it")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.CopyTo(ctx, id, dir, tar)
+}
+
+func (p *tracedProvider) CopyFrom(ctx context.Context, id, file string) (r io.ReadCloser, err error) {
+	span := p.start(p.lane(id), "look for "+file)
+	defer func() { span.EndWith(err) }()
+	return p.Provider.CopyFrom(ctx, id, file)
+}
+
+func (p *tracedProvider) Remove(ctx context.Context, sel provider.Selector) (err error) {
+	span := p.start(engineLane, "remove")
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Remove(ctx, sel)
+}
+
+// Exec also records when each line of kubeadm arrived, which tells its phases.
+func (p *tracedProvider) Exec(ctx context.Context, id string, cmd provider.Command) (err error) {
+	lane := p.lane(id)
+	span := p.start(lane, execName(cmd.Args))
+	defer func() { span.EndWith(err) }()
+	if path.Base(cmd.Args[0]) != "kubeadm" || cmd.Stdout != nil {
+		return p.Provider.Exec(ctx, id, cmd)
+	}
+	var out lineClock
+	cmd.Stdout = &out
+	defer func() { p.r.Add(nodelog.Kubeadm(lane, out.take(), time.Now())...) }()
+	return p.Provider.Exec(ctx, id, cmd)
+}
+
+// execName is a command without its flags, in a few words.
+func execName(args []string) string {
+	var words []string
+	for _, a := range args {
+		if !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "/") && len(words) < 5 {
+			words = append(words, a)
+		}
+	}
+	return "run " + strings.Join(words, " ")
+}
+
+// lineClock notes when each line that is written to it began to arrive.
+type lineClock struct {
+	mu      sync.Mutex
+	lines   []nodelog.Line
+	partial bool
+}
+
+func (c *lineClock) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for part := range bytes.Lines(b) {
+		if text := strings.TrimRight(string(part), "\r\n"); c.partial {
+			c.lines[len(c.lines)-1].Text += text
+		} else {
+			c.lines = append(c.lines, nodelog.Line{At: now, Text: text})
+		}
+		c.partial = !bytes.HasSuffix(part, []byte("\n"))
+	}
+	return len(b), nil
+}
+
+// take gives the lines that say something.
+func (c *lineClock) take() []nodelog.Line {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []nodelog.Line
+	for _, l := range c.lines {
+		if strings.TrimSpace(l.Text) != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
