@@ -126,6 +126,9 @@ type Host struct {
 	// ProxyEnv is the proxy configuration that containers should see, by
 	// variable name in upper case (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).
 	ProxyEnv map[string]string
+	// Prune and PruneNetworks are the engine's own commands that remove what
+	// nothing uses: all of it, or networks alone. They are words for people.
+	Prune, PruneNetworks string
 }
 
 // Image is an image the engine holds.

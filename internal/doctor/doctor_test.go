@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kluster-project/kluster/internal/doctor"
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -103,10 +105,6 @@ func TestExamine(t *testing.T) {
 			},
 			unfit: true,
 		},
-		"an old engine": {
-			change: func(m *machine) { m.engine.host.Engine, m.engine.host.APIVersion = "Docker Engine 19.03.1", "1.40" },
-			want:   []string{"fail engine: Docker Engine 19.03.1, API 1.40"}, unfit: true,
-		},
 		"an engine elsewhere": {
 			change: func(m *machine) { m.engine.host.Local, m.engine.host.Endpoint = false, "ssh://box" },
 			want:   []string{"fail engine location: another machine: ssh://box"}, unfit: true,
@@ -152,6 +150,36 @@ func TestExamine(t *testing.T) {
 				if (c.Level == doctor.OK) != (c.Advice == "") {
 					t.Errorf("%s is %s with advice %q", c.Name, c.Level, c.Advice)
 				}
+			}
+		})
+	}
+}
+
+// The engine's own remedies reach the user, and without any there is advice too.
+func TestAdvice(t *testing.T) {
+	for name, test := range map[string]struct {
+		change      func(m *machine)
+		check, want string
+	}{
+		"hint of the engine": {
+			func(m *machine) { m.connect = failure.New("cannot connect", failure.Hint("turn it on")) }, "engine", "turn it on",
+		},
+		"no hint":            {func(m *machine) { m.connect = errors.New("cannot connect") }, "engine", "install and start a container engine"},
+		"command for disk":   {func(m *machine) { m.engine.host.DataFree = 1 << 30 }, "disk", "make room there (tidy all), or use a larger disk (less than 5.0 GiB)"},
+		"command for subnet": {func(m *machine) { m.free = nil }, "subnets", "remove networks that nobody needs (tidy networks)"},
+		"no command":         {func(m *machine) { m.free, m.engine.host.PruneNetworks = nil, "" }, "subnets", "remove networks that nobody needs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := goodMachine()
+			m.engine.host.Prune, m.engine.host.PruneNetworks = "tidy all", "tidy networks"
+			test.change(m)
+			checks, err := doctor.Examine(t.Context(), m.host())
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(checks, func(c doctor.Check) bool { return c.Name == test.check })
+			if checks[i].Advice != test.want {
+				t.Errorf("advice %q, want %q", checks[i].Advice, test.want)
 			}
 		})
 	}

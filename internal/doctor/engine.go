@@ -6,8 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
-
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -20,19 +19,13 @@ const (
 	memoryFail, memoryWarn = 2 * gib, 4 * gib
 )
 
-// oldestAPI is the first Engine API that kluster speaks (Engine 20.10).
-var oldestAPI = semver.MustParse("1.41")
-
 func (e *examination) reach(context.Context) finding {
 	if e.err != nil {
-		return finding{
-			Fail, firstLine(e.err.Error()),
-			"install and start a Docker engine (on Debian: apt-get install docker.io), or set DOCKER_HOST to its socket",
+		advice := strings.Join(failure.Hints(e.err), "; ")
+		if advice == "" {
+			advice = "install and start a container engine"
 		}
-	}
-	api, err := semver.NewVersion(e.info.APIVersion)
-	if err == nil && api.LessThan(oldestAPI) {
-		return finding{Fail, fmt.Sprintf("%s, API %s", e.info.Engine, e.info.APIVersion), "update the engine to 20.10 or newer"}
+		return finding{Fail, firstLine(e.err.Error()), advice}
 	}
 	return ok("%s, API %s", e.info.Engine, e.info.APIVersion)
 }
@@ -44,7 +37,7 @@ func (e *examination) location(context.Context) finding {
 	case !e.info.Local:
 		return finding{
 			Fail, "another machine: " + e.info.Endpoint,
-			"only an engine on this machine works: docker context use default, and unset DOCKER_HOST",
+			"only an engine on this machine works: choose that one",
 		}
 	case e.info.Rootless:
 		return finding{Warn, "this machine, rootless: " + e.info.Endpoint, "use an engine that runs as root if nodes do not start"}
@@ -78,7 +71,7 @@ func (e *examination) storage(context.Context) finding {
 	case e.err != nil:
 		return unknown
 	case e.info.StorageDriver == "vfs":
-		return finding{Warn, "vfs", "vfs copies every layer of every node: use overlay2 or fuse-overlayfs"}
+		return finding{Warn, "vfs", "it copies every layer of every node: use one that overlays them"}
 	}
 	return ok("%s", e.info.StorageDriver)
 }
@@ -90,7 +83,7 @@ func (e *examination) disk(context.Context) finding {
 	if e.info.DataFree == 0 {
 		return finding{Warn, "free space below " + e.info.DataRoot + " is not known", fmt.Sprintf("see that %s are free there", size(diskWarn))}
 	}
-	f := atLeast(e.info.DataFree, diskFail, diskWarn, "make room there: docker system prune, or a larger disk")
+	f := atLeast(e.info.DataFree, diskFail, diskWarn, "make room there"+inParentheses(e.info.Prune)+", or use a larger disk")
 	f.value += " free below " + e.info.DataRoot
 	return f
 }
@@ -118,7 +111,7 @@ func (e *examination) subnets(ctx context.Context) finding {
 	}
 	networks, err := e.engine.Networks(ctx, provider.Selector{})
 	if err != nil {
-		return finding{Fail, firstLine(err.Error()), "see that the engine can list its networks: docker network ls"}
+		return finding{Fail, firstLine(err.Error()), "see that the engine can list its networks"}
 	}
 	var taken []netip.Prefix
 	for _, n := range networks {
@@ -129,7 +122,7 @@ func (e *examination) subnets(ctx context.Context) finding {
 		return finding{Fail, firstLine(err.Error()), "see that the host's routes can be read: ip route"}
 	}
 	if len(free) == 0 {
-		return finding{Fail, "none is free", "remove networks that nobody needs: docker network prune"}
+		return finding{Fail, "none is free", "remove networks that nobody needs" + inParentheses(e.info.PruneNetworks)}
 	}
 	return ok("%d free, the next is %s", len(free), free[0])
 }
@@ -143,6 +136,14 @@ func atLeast(got, fail, warn int64, advice string) finding {
 		return finding{Warn, size(got), fmt.Sprintf("%s (less than %s)", advice, size(warn))}
 	}
 	return ok("%s", size(got))
+}
+
+// inParentheses puts a command behind words; nothing if there is none.
+func inParentheses(command string) string {
+	if command == "" {
+		return ""
+	}
+	return " (" + command + ")"
 }
 
 func size(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/gib) }

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -70,12 +71,14 @@ func (p *Provider) negotiate(ctx context.Context) error {
 	}
 	p.api.NegotiateAPIVersionPing(ping)
 	if v := p.api.ClientVersion(); versions.LessThan(v, minAPI) {
-		return fmt.Errorf("%w: the engine at %s speaks API %s, and %s (Docker Engine 20.10) is needed: upgrade it",
-			provider.ErrUnavailable, p.endpoint.address(), v, minAPI)
+		return failure.With(fmt.Errorf("%w: the engine at %s speaks API %s, and %s is needed",
+			provider.ErrUnavailable, p.endpoint.address(), v, minAPI),
+			failure.Hint("update it to Docker Engine 20.10 or newer"))
 	}
 	if ping.OSType != "" && ping.OSType != "linux" {
-		return fmt.Errorf("%w: the engine at %s runs %s containers: switch it to Linux containers",
-			provider.ErrUnavailable, p.endpoint.address(), ping.OSType)
+		return failure.With(fmt.Errorf("%w: the engine at %s runs %s containers",
+			provider.ErrUnavailable, p.endpoint.address(), ping.OSType),
+			failure.Hint("switch it to Linux containers"))
 	}
 	return nil
 }

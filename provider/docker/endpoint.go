@@ -18,6 +18,7 @@ import (
 	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/docker/client"
 
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -55,8 +56,8 @@ func endpointOfContext(name string) (endpoint, error) {
 	))
 	meta, err := s.GetMetadata(name)
 	if err != nil {
-		return endpoint{}, fmt.Errorf("%w: reading docker context %q (see docker context ls): %w",
-			provider.ErrUnavailable, name, err)
+		return endpoint{}, failure.With(fmt.Errorf("%w: reading docker context %q: %w", provider.ErrUnavailable, name, err),
+			failure.Hint("docker context ls lists those there are"))
 	}
 	base, ok := meta.Endpoints[dockerEndpoint].(dockercontext.EndpointMetaBase)
 	if !ok {
@@ -159,9 +160,10 @@ func (e endpoint) refuseRemote() error {
 	if e.local() {
 		return nil
 	}
-	return fmt.Errorf("%w: %s (from %s) is not an engine on this machine, and remote engines are not supported: "+
-		"run kluster on that machine, or choose a local engine (unset DOCKER_HOST, docker context use default)",
-		provider.ErrUnavailable, e.address(), e.from)
+	return failure.With(
+		fmt.Errorf("%w: %s (from %s) is not an engine on this machine, and remote engines are not supported",
+			provider.ErrUnavailable, e.address(), e.from),
+		failure.Hint("run kluster on that machine, or choose a local engine (unset DOCKER_HOST, docker context use default)"))
 }
 
 // address is the host without user name and password, fit for messages.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/provider"
 	"github.com/kluster-project/kluster/provider/providertest"
 )
@@ -43,13 +44,13 @@ func fakeEngine(t *testing.T, api, system string, handle http.HandlerFunc) {
 
 func TestNewRefusesEngine(t *testing.T) {
 	for _, test := range []struct{ name, api, system, want string }{
-		{"too old", "1.40", "linux", "Docker Engine 20.10"},
-		{"Windows containers", "1.47", "windows", "Linux containers"},
+		{"too old", "1.40", "linux", "update it to Docker Engine 20.10 or newer"},
+		{"Windows containers", "1.47", "windows", "switch it to Linux containers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fakeEngine(t, test.api, test.system, http.NotFound)
 			_, err := New(t.Context())
-			if !errors.Is(err, provider.ErrUnavailable) || !strings.Contains(err.Error(), test.want) {
+			if !errors.Is(err, provider.ErrUnavailable) || !slices.Contains(failure.Hints(err), test.want) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -60,7 +61,7 @@ func TestNewWithoutEngine(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("DOCKER_HOST", "unix://"+t.TempDir()+"/docker.sock")
 	_, err := New(t.Context())
-	if !errors.Is(err, provider.ErrUnavailable) || !strings.Contains(err.Error(), "systemctl start docker") {
+	if !errors.Is(err, provider.ErrUnavailable) || !slices.Contains(failure.Hints(err), hintStart) {
 		t.Errorf("got %v", err)
 	}
 }

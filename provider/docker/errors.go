@@ -16,6 +16,7 @@ import (
 type engineError struct {
 	kind  error
 	words string
+	hint  string // what to do about it; "" if that is not known
 	err   error
 }
 
@@ -25,6 +26,9 @@ func (e *engineError) Error() string {
 	}
 	return e.kind.Error() + ": " + e.words
 }
+
+// Hint says what to do about it.
+func (e *engineError) Hint() string { return e.hint }
 
 func (e *engineError) Unwrap() []error {
 	if e.kind == nil {
@@ -83,14 +87,20 @@ func containsAll(s string, parts []string) bool {
 	return true
 }
 
-// unreachable explains why there was no answer, with what to do.
+// Hints for an engine that does not answer.
+const (
+	hintStart = "install a Docker engine (on Debian: apt-get install docker.io), start it (systemctl start docker), or choose another with DOCKER_HOST"
+	hintGroup = "you may not use the engine: add yourself to group docker (sudo usermod -aG docker $USER) and log in again"
+)
+
+// unreachable explains why there was no answer.
 func unreachable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	hint := "start it (systemctl start docker), or choose another with DOCKER_HOST"
+	hint := hintStart
 	if strings.Contains(err.Error(), "permission denied") {
-		hint = "you may not use it: add yourself to group docker (sudo usermod -aG docker $USER) and log in again"
+		hint = hintGroup
 	}
-	return &engineError{kind: provider.ErrUnavailable, words: err.Error() + ": " + hint, err: err}
+	return &engineError{kind: provider.ErrUnavailable, words: err.Error(), hint: hint, err: err}
 }

@@ -40,6 +40,8 @@ func (p *Provider) Host(ctx context.Context) (provider.Host, error) {
 		Rootless:      slices.ContainsFunc(info.SecurityOptions, isRootless),
 		MissingCaps:   slices.Clone(p.missing()),
 		ProxyEnv:      p.proxies,
+		Prune:         "docker system prune",
+		PruneNetworks: "docker network prune",
 	}, nil
 }
 
