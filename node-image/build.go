@@ -33,7 +33,7 @@ type builder struct {
 }
 
 // Build makes the image of a recipe, from the cache where it can. The image's
-// layers are files of the cache, read when the image is.
+// layers are files of the cache, read when the image is: see UseCache.
 func Build(ctx context.Context, r *Recipe, opts Options) (v1.Image, nodespec.Manifest, error) {
 	b, err := newBuilder(r, opts)
 	if err != nil {

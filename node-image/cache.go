@@ -71,15 +71,15 @@ func (c *cache) path(name, key string) string {
 // Two processes that want the same step do not both make it.
 func (c *cache) get(ctx context.Context, name, key string, fill func(dir string) error) (string, error) {
 	out := c.path(name, key)
-	if _, err := os.Stat(out); err == nil {
+	if isMade(out) {
 		return out, nil
 	}
-	unlock, err := lockFile(ctx, filepath.Join(c.dir, "locks", name+"-"+key))
+	unlock, err := lockFile(ctx, filepath.Join(c.dir, "locks", name+"-"+key), syscall.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if _, err := os.Stat(out); err == nil {
+	if isMade(out) {
 		return out, nil
 	}
 	tmp, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), name+"-")
@@ -93,7 +93,24 @@ func (c *cache) get(ctx context.Context, name, key string, fill func(dir string)
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err
 	}
+	markUsed(tmp)
 	return out, diskError(os.Rename(tmp, out))
+}
+
+// isMade says whether a step's output is there, to be used.
+func isMade(out string) bool {
+	if _, err := os.Stat(out); err != nil {
+		return false
+	}
+	markUsed(out)
+	return true
+}
+
+// markUsed makes a folder's time that of its last use, for Prune. Who may not do
+// so cannot prune either.
+func markUsed(dir string) {
+	now := time.Now()
+	_ = os.Chtimes(dir, now, now)
 }
 
 // DiskFullError is a full disk under the cache.
@@ -120,28 +137,33 @@ func diskError(err error) error {
 	return err
 }
 
-// lockFile takes an exclusive lock, waiting for another holder until ctx ends.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, diskError(err)
-	}
+// lockFile takes a lock, syscall.LOCK_EX or LOCK_SH, waiting for other holders
+// until ctx ends.
+func lockFile(ctx context.Context, path string, how int) (unlock func(), err error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
+		unlock, err := tryLock(path, how)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", path, err)
+			return unlock, err
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-tick.C:
 		}
 	}
+}
+
+// tryLock takes a lock now, or fails with EWOULDBLOCK.
+func tryLock(path string, how int) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, diskError(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return func() { f.Close() }, nil
 }

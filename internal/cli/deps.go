@@ -45,6 +45,8 @@ type Deps struct {
 	// RaiseInotify raises the host's inotify limits where they are too low and
 	// tells about it; nil leaves them.
 	RaiseInotify func(w io.Writer) error
+	// CacheDir is the folder of what image builds keep.
+	CacheDir func() (string, error)
 	// LookupEnv is os.LookupEnv when nil.
 	LookupEnv func(name string) (string, bool)
 }

@@ -38,6 +38,7 @@ func fakeDeps() Deps {
 		Config: func() (config.Options, error) {
 			return config.Options{KubernetesVersions: []string{"v1.36.3", "v1.35.4"}, Runtimes: []string{"containerd"}}, nil
 		},
+		CacheDir: func() (string, error) { return os.Getenv("FAKE_CACHE"), nil },
 		RaiseInotify: func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, "raised a limit")
 			return err

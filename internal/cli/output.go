@@ -16,6 +16,7 @@ const (
 	formatJSON  = "json"
 	formatName  = "name"
 	formatYAML  = "yaml"
+	formatText  = "text"
 )
 
 // addOutput adds -o with table, json and name.

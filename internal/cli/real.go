@@ -30,6 +30,7 @@ func RealDeps() Deps {
 		FreeSubnets:  cluster.FreeSubnets,
 		Config:       realConfig,
 		RaiseInotify: doctor.RaiseInotify,
+		CacheDir:     cacheDir,
 	}
 }
 

@@ -34,7 +34,7 @@ func newVersionCmd(a *app) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(*cobra.Command, []string) error { return runVersion(a, output.value) },
 	}
-	addChoice(cmd, &output, "output", "o", "how to print", "text", formatJSON)
+	addChoice(cmd, &output, "output", "o", "how to print", formatText, formatJSON)
 	return cmd
 }
 

@@ -34,6 +34,11 @@ func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, st
 	if err := m.sweepBuilds(ctx); err != nil {
 		return err
 	}
+	release, err := nodeimage.UseCache(ctx, m.cacheDir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	img, _, err := nodeimage.Build(ctx, recipe, nodeimage.Options{
 		CacheDir: m.cacheDir, Sandbox: sandbox{m.provider}, Progress: step,
 	})
