@@ -3,6 +3,7 @@ package trace
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ type link struct {
 // that ended at about the same time, the one that began first.
 func chain(candidates []Span, began, ended time.Time) []link {
 	var links []link
-	next := "the end"
+	next := "its end"
 	for at := ended; at.Sub(began) > slack; {
 		s, ok := lastBefore(candidates, began, at)
 		if !ok {
@@ -118,7 +119,7 @@ func inside(all []Span, s Span) []Span {
 	}
 	limit := time.Duration(float64(s.Duration()) * same)
 	return overlapping(all, s, func(o Span) bool {
-		about := o.Track == on || o.Track == Host && o.Lane == on
+		about := o.Track == on || o.Track == Cluster || o.Track == Host && strings.HasPrefix(o.Lane+" ", on+" ")
 		return o.Kind == Detail && (about || !known) && o.Duration() < limit
 	})
 }

@@ -51,6 +51,7 @@ func (r *Recorder) Write(w io.Writer) error {
 			}
 		}
 	}
+	doc.Events = append(doc.Events, counters(r.cpu(), began)...)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(doc); err != nil {
@@ -80,6 +81,23 @@ func eventOf(s Span, began time.Time, pid, tid int) event {
 	took := micros(s.End, began) - e.Time
 	e.Phase, e.Duration = "X", &took
 	return e
+}
+
+// counters show the use of the processors, in percent of all of them, on the
+// host's track.
+func counters(samples []sample, began time.Time) []event {
+	var events []event
+	for i := 1; i < len(samples); i++ {
+		a, b := samples[i-1], samples[i]
+		if b.total <= a.total {
+			continue
+		}
+		busy := 100 * float64(b.busy-a.busy) / float64(b.total-a.total)
+		events = append(events, event{
+			Name: "CPU busy %", Phase: "C", Time: micros(a.at, began), Process: 1, Args: map[string]float64{"busy": busy},
+		})
+	}
+	return events
 }
 
 func micros(t, began time.Time) int64 { return t.Sub(began).Microseconds() }

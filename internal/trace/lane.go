@@ -51,6 +51,14 @@ func (l *Lane) Reach(name string, at time.Time) {
 	l.r.Add(Span{Kind: Detail, Track: l.track, Lane: l.lane, Name: name, Start: at, End: at})
 }
 
+// Note is Reach for what explains nothing; what it is at goes on.
+func (l *Lane) Note(name string, at time.Time) {
+	if l == nil {
+		return
+	}
+	l.r.Add(Span{Kind: State, Track: l.track, Lane: l.lane, Name: name, Start: at, End: at})
+}
+
 // End ends what it is at.
 func (l *Lane) End(at time.Time) {
 	if l == nil {

@@ -36,13 +36,15 @@ func (r *Recorder) Summary() string {
 	list := flatten(nil, links, 0, -1)
 	keep := longest(list, summaryLines-2)
 	var b strings.Builder
-	fmt.Fprintf(&b, "what the end waited for, %.2fs in all (from, for; below each line what it waited for itself):\n", ended.Sub(began).Seconds())
+	fmt.Fprintf(&b, "What the end waited for, %.2fs in all. From, for, CPU busy; indented: what that waited for itself\n", ended.Sub(began).Seconds())
+	cpu := r.cpu()
 	for i, l := range list {
 		if !keep[i] {
 			continue
 		}
-		text := fmt.Sprintf("%7.2fs %6.2fs  %s%s", l.link.span.Start.Sub(began).Seconds(), l.link.span.Duration().Seconds(),
-			strings.Repeat("  ", l.depth), describe(l.link))
+		s := l.link.span
+		text := fmt.Sprintf("%7.2fs %6.2fs %4s  %s%s", s.Start.Sub(began).Seconds(), s.Duration().Seconds(),
+			percent(usage(cpu, s.Start, s.End)), strings.Repeat("  ", l.depth), describe(l.link))
 		b.WriteString(cut(text, summaryWidth) + "\n")
 	}
 	if left := len(list) - len(keep); left > 0 {
@@ -98,6 +100,13 @@ func lineage(rows []row, i int, keep map[int]bool) []int {
 	return need
 }
 
+func percent(share float64, known bool) string {
+	if !known {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f%%", 100*share)
+}
+
 // label says what a span is and where.
 func label(s Span) string {
 	switch {
@@ -105,6 +114,8 @@ func label(s Span) string {
 		return s.Name
 	case s.Track == Host:
 		return s.Lane + ": " + s.Name
+	case s.Track == Cluster:
+		return s.Name
 	default:
 		return s.Track + ": " + s.Lane + ": " + s.Name
 	}

@@ -9,6 +9,7 @@ package trace
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,8 +33,13 @@ const (
 // kindNames are the categories of the spans in a written trace.
 var kindNames = map[Kind]string{Detail: "detail", Step: "step", Act: "act", State: "state"}
 
-// Host is the track of what this process does.
-const Host = "host"
+// Tracks that are no node.
+const (
+	// Host is what this process does.
+	Host = "host"
+	// Cluster is what is seen of a cluster as a whole.
+	Cluster = "cluster"
+)
 
 // Span is something that took from Start to End; an instant if they are equal.
 type Span struct {
@@ -54,9 +60,10 @@ func (s Span) Duration() time.Duration { return s.End.Sub(s.Start) }
 type Recorder struct {
 	began time.Time
 
-	mu    sync.Mutex
-	ended time.Time
-	spans []Span
+	mu      sync.Mutex
+	ended   time.Time
+	spans   []Span
+	samples []sample
 }
 
 // New returns a recorder of what begins now.
@@ -113,6 +120,13 @@ func (r *Recorder) Spans() []Span {
 		out[i] = s
 	}
 	return out
+}
+
+// cpu are the samples of the processors' use so far.
+func (r *Recorder) cpu() []sample {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.samples)
 }
 
 // Window is when the work began and ended; it ends now if it is not finished.

@@ -41,7 +41,7 @@ func Journal(node string, data []byte) []trace.Span {
 			continue
 		}
 		at, text := ownTime(time.UnixMicro(micros), message(entry.Message))
-		all = append(all, line{source: entry.Unit, at: at, text: text})
+		all = append(all, line{source: entry.Unit, program: entry.Unit, at: at, text: text})
 	}
 	return marked(node, all)
 }
@@ -65,15 +65,14 @@ func message(raw json.RawMessage) string {
 
 // ContainerLogs reads what ContainerLogsCommand prints: per container a line
 // "==> NAMESPACE_POD_UID/CONTAINER/0.log <==", and then the log in the CRI's form,
-// "TIME stdout|stderr F TEXT". Pods of one container name are one source.
-// The first line of each log is a stage of its own.
+// "TIME stdout|stderr F TEXT". The first line of each log is a stage of its own.
 func ContainerLogs(node string, data []byte) []trace.Span {
 	var all []line
-	source, first := "", false
+	var now line
 	for raw := range lines(data) {
 		if file, ok := bytes.CutPrefix(raw, []byte("==> ")); ok {
-			source = path.Base(path.Dir(strings.TrimSuffix(string(file), " <==")))
-			first = true
+			dir := path.Dir(strings.TrimSuffix(string(file), " <=="))
+			now = line{source: path.Base(dir), program: dir, first: true}
 			continue
 		}
 		fields := strings.SplitN(string(raw), " ", 4)
@@ -84,8 +83,9 @@ func ContainerLogs(node string, data []byte) []trace.Span {
 		if err != nil {
 			continue
 		}
-		all = append(all, line{source: source, at: at, text: fields[3], first: first})
-		first = false
+		now.at, now.text = at, fields[3]
+		all = append(all, now)
+		now.first = false
 	}
 	return marked(node, all)
 }

@@ -2,6 +2,8 @@ package nodelog
 
 import (
 	"bytes"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +32,13 @@ func Units(node string, data []byte) []trace.Span {
 	return spans
 }
 
+// silent are kinds of units that only follow what others do.
+var silent = []string{".mount", ".scope", ".slice", ".device"}
+
 func unitSpans(node string, unit map[string]string) []trace.Span {
+	if slices.Contains(silent, path.Ext(unit["Id"])) {
+		return nil
+	}
 	start, ok := parseSystemd(unit["InactiveExitTimestamp"])
 	if !ok {
 		return nil
