@@ -15,7 +15,8 @@ import (
 )
 
 // TestRealKubeadm lets a real kubeadm of v1.36 judge what is rendered. It runs as
-// root, since kubeadm's dry run works below /etc/kubernetes.
+// root, since kubeadm's dry run works below /etc/kubernetes: a spec of the suite
+// e2e/suites/cluster runs it in a node.
 func TestRealKubeadm(t *testing.T) {
 	bin := os.Getenv("KLUSTER_TEST_KUBEADM")
 	if bin == "" {

@@ -2,6 +2,9 @@ package cluster_test
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -29,6 +32,20 @@ var _ = Describe("kubeadm inside a control plane", harness.Short, func() {
 		Expect(out).To(MatchRegexp(`kubeadm join \S+:16443 --token \S+ --discovery-token-ca-cert-hash sha256:[0-9a-f]{64}`))
 	})
 
+	// The test is a unit test that needs a kubeadm and may write what it likes.
+	It("takes whatever kluster renders", func(ctx SpecContext) {
+		const copied = "/tmp/render.test"
+		program, err := os.Open(compiledTest(ctx, "github.com/kluster-project/kluster/internal/kubeadm"))
+		Expect(err).NotTo(HaveOccurred())
+		defer program.Close()
+		node := controlPlane(1)
+		copying := c.RunIn(ctx, program, "exec", "-i", "--cluster", c.Name, node, "--", "sh", "-c", "cat >"+copied+" && chmod +x "+copied)
+		Expect(copying.Code).To(Equal(0), copying.String())
+		DeferCleanup(func(ctx context.Context) { c.MustExec(ctx, node, "rm", copied) })
+		out := c.MustExec(ctx, node, "env", "KLUSTER_TEST_KUBEADM=kubeadm", copied, "-test.run=^TestRealKubeadm$", "-test.v")
+		Expect(out).To(ContainSubstring("--- PASS: TestRealKubeadm "))
+	})
+
 	It("plans an upgrade", func(ctx SpecContext) {
 		version := c.Nodes(ctx)[0].Status.NodeInfo.KubeletVersion
 		Eventually(ctx, func(ctx context.Context) harness.Result {
@@ -36,3 +53,14 @@ var _ = Describe("kubeadm inside a control plane", harness.Short, func() {
 		}).WithTimeout(3 * time.Minute).Should(And(HaveField("Code", 0), HaveField("Stdout", ContainSubstring(version))))
 	})
 })
+
+// compiledTest is the program of a package's tests, which runs in any node.
+func compiledTest(ctx context.Context, pkg string) string {
+	GinkgoHelper()
+	program := filepath.Join(GinkgoT().TempDir(), "test")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", program, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	return program
+}
