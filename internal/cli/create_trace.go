@@ -22,8 +22,10 @@ func (a *app) traced(ctx context.Context, file string, create func(context.Conte
 	}
 	defer f.Close()
 	r := trace.New()
+	stop := r.SampleCPU(ctx)
 	cerr := create(trace.NewContext(ctx, r))
 	r.Finish()
+	stop()
 	a.close()
 	if !a.quiet {
 		fmt.Fprint(a.streams.Err, r.Summary())

@@ -29,6 +29,7 @@ var systemVolumes = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/li
 // createNodes makes every container, puts its files in, and starts it, all at
 // once: a node needs nothing of another to boot.
 func (c *creation) createNodes(ctx context.Context) error {
+	c.observe(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	made := make([]provider.Node, len(c.cfg.Nodes))
 	for i, n := range c.cfg.Nodes {

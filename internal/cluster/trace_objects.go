@@ -22,6 +22,10 @@ func watchPods(ctx context.Context, c kubernetes.Interface) (watch.Interface, er
 	return c.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{})
 }
 
+func watchAccounts(ctx context.Context, c kubernetes.Interface) (watch.Interface, error) {
+	return c.CoreV1().ServiceAccounts(metav1.NamespaceSystem).Watch(ctx, metav1.ListOptions{})
+}
+
 // milestones are lanes of objects that each show what an object is at, and mark
 // what it comes to for the first time.
 type milestones struct {
@@ -117,21 +121,25 @@ func (l *podLanes) see(e watch.Event, at time.Time) {
 		return
 	}
 	name := p.Namespace + "/" + p.Name
-	lane := l.lane(name, func() *trace.Lane { return l.r.NewLane(trace.State, "pods", name) })
+	lane := l.lane(name, func() *trace.Lane { return l.r.NewLane(trace.State, trace.Cluster, "pod "+name) })
+	reach := lane.Reach
+	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		reach = lane.Note // it runs, whatever its object says
+	}
 	if e.Type == watch.Deleted {
-		lane.Reach(p.Name+" is deleted", at)
+		lane.End(at)
 		return
 	}
 	if l.first(name, "exists") {
-		lane.Reach(p.Name+" exists", at)
+		reach(p.Name+" exists", at)
 	}
 	for _, c := range podConditions {
 		if hasCondition(p, c.condition) && l.first(name, c.name) {
-			lane.Reach(p.Name+": "+c.name, at)
+			reach(p.Name+": "+c.name, at)
 		}
 	}
 	if phase := string(p.Status.Phase); l.first(name, phase) {
-		lane.Reach(p.Name+": "+strings.ToLower(phase), at)
+		reach(p.Name+": "+strings.ToLower(phase), at)
 	}
 	lane.Set(podText(p), at)
 }
@@ -154,4 +162,26 @@ func podText(p *corev1.Pod) string {
 		}
 	}
 	return text
+}
+
+// accountLanes show when service accounts appear: without them no pod can be made.
+type accountLanes struct {
+	r *trace.Recorder
+	milestones
+}
+
+func (l *accountLanes) see(e watch.Event, at time.Time) {
+	a, ok := e.Object.(*corev1.ServiceAccount)
+	if !ok {
+		return
+	}
+	lane := l.lane("", func() *trace.Lane { return l.r.NewLane(trace.State, trace.Cluster, "service accounts") })
+	if !l.first(a.Name, "exists") {
+		return
+	}
+	if a.Name == "default" {
+		lane.Reach("service account "+a.Name+" exists", at)
+		return
+	}
+	lane.Note("service account "+a.Name+" exists", at)
 }

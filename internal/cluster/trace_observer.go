@@ -32,8 +32,8 @@ type observer struct {
 	group  sync.WaitGroup
 }
 
-// observe starts the observer of a traced create, once there are certificates
-// to do it with. It outlives the step that ctx belongs to; see endTrace.
+// observe starts the observer of a traced create, which needs addresses and
+// certificates. It outlives the step that ctx belongs to; see endTrace.
 func (c *creation) observe(ctx context.Context) {
 	r := trace.FromContext(ctx)
 	if r == nil || c.ca == nil || c.observer != nil {
@@ -80,6 +80,7 @@ func (o *observer) start(ctx context.Context, clients map[string]*kubernetes.Cli
 	}
 	all := slices.Collect(maps.Values(clients))
 	o.group.Go(func() { o.watch(ctx, all, watchNodes, (&nodeLanes{r: o.r}).see) })
+	o.group.Go(func() { o.watch(ctx, all, watchAccounts, (&accountLanes{r: o.r}).see) })
 	o.group.Go(func() { o.watch(ctx, all, watchPods, (&podLanes{r: o.r}).see) })
 }
 

@@ -146,11 +146,14 @@ func (p *tracedProvider) Exec(ctx context.Context, id string, cmd provider.Comma
 	return p.Provider.Exec(ctx, id, cmd)
 }
 
+// maxWord is the longest word of a command that says what it does; scripts are longer.
+const maxWord = 30
+
 // execName is a command without its flags, in a few words.
 func execName(args []string) string {
 	var words []string
 	for _, a := range args {
-		if !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "/") && len(words) < 5 {
+		if len(words) < 5 && len(a) <= maxWord && !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "/") {
 			words = append(words, a)
 		}
 	}
