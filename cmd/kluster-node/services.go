@@ -45,8 +45,12 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 		return err
 	}
 	node, err := boot.ReadNode("")
-	if err != nil || len(node.APIServers) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(node.APIServers) == 0 {
+		notifyReady(ctx, log)
+		return nil
 	}
 	port := strconv.Itoa(nodespec.APIPort)
 	listeners, err := apiproxy.Listen(ctx, []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)})

@@ -1,12 +1,17 @@
 // Package addons renders what kluster puts into a fresh cluster beside what
-// kubeadm does, as manifests for a server-side apply.
+// kubeadm does, as objects for a server-side apply.
 package addons
 
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
+	"io"
 	"text/template"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
 //go:embed manifests/*.yaml
@@ -32,21 +37,43 @@ var all = []Addon{
 	{"default storage class", "local-path.yaml", func(Values) bool { return true }},
 }
 
-// Render gives the manifests of all add-ons wanted, as one YAML stream.
-func Render(v Values) ([]byte, error) {
-	var out bytes.Buffer
+// Render gives the objects of all add-ons wanted, in the order to apply them.
+func Render(v Values) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
 	for _, a := range all {
 		if !a.wanted(v) {
 			continue
 		}
-		t, err := template.New(a.file).Option("missingkey=error").ParseFS(files, "manifests/"+a.file)
+		objects, err := a.render(v)
 		if err != nil {
-			return nil, fmt.Errorf("reading add-on %q: %w", a.Name, err)
-		}
-		out.WriteString("---\n")
-		if err := t.Execute(&out, v); err != nil {
 			return nil, fmt.Errorf("rendering add-on %q: %w", a.Name, err)
 		}
+		out = append(out, objects...)
 	}
-	return out.Bytes(), nil
+	return out, nil
+}
+
+func (a Addon) render(v Values) ([]*unstructured.Unstructured, error) {
+	t, err := template.New(a.file).Option("missingkey=error").ParseFS(files, "manifests/"+a.file)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, v); err != nil {
+		return nil, err
+	}
+	var objects []*unstructured.Unstructured
+	for documents := yaml.NewYAMLOrJSONDecoder(&text, 4096); ; {
+		o := &unstructured.Unstructured{}
+		err := documents.Decode(&o.Object)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(o.Object) > 0 {
+			objects = append(objects, o)
+		}
+	}
 }

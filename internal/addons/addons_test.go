@@ -1,34 +1,19 @@
 package addons
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// kinds reads a YAML stream and gives "Kind name" of every object.
-func kinds(t *testing.T, stream []byte) map[string]unstructured.Unstructured {
-	t.Helper()
-	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(stream), 4096)
-	all := map[string]unstructured.Unstructured{}
-	for {
-		var o unstructured.Unstructured
-		err := d.Decode(&o.Object)
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(o.Object) > 0 {
-			all[o.GetKind()+" "+o.GetName()] = o
-		}
+// kinds indexes objects by "Kind name".
+func kinds(objects []*unstructured.Unstructured) map[string]*unstructured.Unstructured {
+	all := map[string]*unstructured.Unstructured{}
+	for _, o := range objects {
+		all[o.GetKind()+" "+o.GetName()] = o
 	}
+	return all
 }
 
 func TestRender(t *testing.T) {
@@ -36,7 +21,7 @@ func TestRender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := kinds(t, out)
+	all := kinds(out)
 	for _, want := range []string{
 		"ClusterRole kluster:pod-network", "ClusterRoleBinding kluster:pod-network",
 		"StorageClass standard", "Deployment local-path-provisioner", "ConfigMap local-path-config",
@@ -69,7 +54,7 @@ func TestRenderWithoutPodNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := kinds(t, out)
+	all := kinds(out)
 	if _, ok := all["ClusterRole kluster:pod-network"]; ok {
 		t.Error("roles of a pod network that is not there")
 	}

@@ -1,26 +1,28 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kluster-project/kluster/internal/addons"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/nodespec"
-	"github.com/kluster-project/kluster/provider"
 )
 
 // excludeLabel is set by kubeadm on control planes; it keeps Services of type
 // LoadBalancer from them, which is wrong where they take pods.
 const excludeLabel = "node.kubernetes.io/exclude-from-external-load-balancers"
 
-// installAddons applies kluster's own additions and every node's labels, and
-// starts the pod that proves DNS.
+// fieldManager owns the fields that kluster sets in the cluster's objects.
+const fieldManager = "kluster"
+
+// installAddons applies kluster's own additions.
 func (c *creation) installAddons(ctx context.Context) error {
 	manifests, err := addons.Render(addons.Values{
 		ProvisionerImage: c.images.provisioner, HelperImage: c.images.busybox,
@@ -29,31 +31,23 @@ func (c *creation) installAddons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// On the node, with its own kubectl, because it is there and of the right version.
-	if err := c.apply(ctx, manifests); err != nil {
-		return err
-	}
-	if c.provesDNS() {
-		return c.startProbe(ctx)
+	for _, o := range manifests {
+		if err := c.apply(ctx, o); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// applyTries is how often an apply is tried: the API servers behind the load
-// balancer are still coming up, and one may end a request as it restarts.
-const applyTries = 3
-
-func (c *creation) apply(ctx context.Context, manifests []byte) error {
-	var err error
-	for range applyTries {
-		if err = c.m.provider.Exec(ctx, c.firstControlPlane().ID, provider.Command{
-			Args:  []string{"kubectl", "--kubeconfig", adminConf, "apply", "--server-side", "--validate=ignore", "-f", "-"},
-			Stdin: bytes.NewReader(manifests),
-		}); err == nil || ctx.Err() != nil {
-			return err
-		}
-	}
-	return err
+// apply applies one object, on the server's side, as often as it takes: API
+// servers behind the load balancer are still coming up.
+func (c *creation) apply(ctx context.Context, o *unstructured.Unstructured) error {
+	resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
+	client := c.dynamic.Resource(resource).Namespace(o.GetNamespace())
+	return c.persist(ctx, "applying "+o.GetKind()+" "+o.GetName(), func(ctx context.Context) error {
+		_, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+		return err
+	})
 }
 
 // labelNode sets what a kubelet may not set on itself, and takes off what does

@@ -22,9 +22,6 @@ import (
 // another: each knows all members of etcd, and two of three are a quorum
 // whichever comes first.
 func (c *creation) startControlPlanes(ctx context.Context) error {
-	if err := c.connectAsAdmin(); err != nil {
-		return err
-	}
 	return c.eachNode(ctx, func(ctx context.Context, i int, n config.Node) error {
 		node := c.nodes[n.Name]
 		if err := c.m.waitBooted(ctx, node); err != nil {
@@ -59,23 +56,12 @@ func (c *creation) connectAsAdmin() error {
 	return c.connect(conf)
 }
 
-// startWorkers starts the workers' kubelets once the API answers: a kubelet
-// that starts before tries again ever less often.
-func (c *creation) startWorkers(ctx context.Context) error {
-	if err := c.waitAPI(ctx); err != nil {
+// waitAPI returns when the API is ready behind the load balancer, with clients
+// of it made.
+func (c *creation) waitAPI(ctx context.Context) error {
+	if err := c.connectAsAdmin(); err != nil {
 		return err
 	}
-	return c.eachNode(ctx, func(ctx context.Context, _ int, n config.Node) error {
-		node := c.nodes[n.Name]
-		if err := c.m.waitBooted(ctx, node); err != nil {
-			return err
-		}
-		return c.m.provider.Exec(ctx, node.ID, provider.Command{Args: []string{"systemctl", "enable", "--now", "kubelet"}})
-	}, nodespec.RoleWorker)
-}
-
-// waitAPI returns when the API is ready behind the load balancer.
-func (c *creation) waitAPI(ctx context.Context) error {
 	defer trace.Start(ctx, trace.Act, "API", "wait until it is ready behind the load balancer").End()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(c.ca.CACertificate())

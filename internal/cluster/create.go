@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/pki"
-	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -44,7 +44,6 @@ type creation struct {
 	id    string // random; on every object, so that a roll-back removes its own only
 	began time.Time
 	made  bool // objects may exist
-	step  status.Step
 
 	observer *observer // of a traced create, once there are certificates
 
@@ -60,6 +59,7 @@ type creation struct {
 	ca         *pki.Authority
 	kubeadm    map[string]kubeadm.Node
 	client     kubernetes.Interface
+	dynamic    dynamic.Interface
 	kubeconfig string // absolute path of the file that the entry goes into
 	merged     bool   // that file may hold the entry
 	server     string // the API's URL on the host

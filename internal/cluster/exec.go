@@ -104,6 +104,9 @@ func (m *Manager) loadTargets(ctx context.Context, cluster string, names []strin
 			if err != nil {
 				return nil, err
 			}
+			if isLoadBalancer(n) {
+				return nil, &inputError{fmt.Errorf("%s is the load balancer, which runs no containers", name)}
+			}
 			out = append(out, n)
 		}
 		return out, nil
@@ -112,9 +115,11 @@ func (m *Manager) loadTargets(ctx context.Context, cluster string, names []strin
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(nodes, func(n provider.Node) bool {
-		return n.Labels[nodespec.LabelRole] == string(nodespec.RoleLoadBalancer)
-	}), nil
+	return slices.DeleteFunc(nodes, isLoadBalancer), nil
+}
+
+func isLoadBalancer(n provider.Node) bool {
+	return n.Labels[nodespec.LabelRole] == string(nodespec.RoleLoadBalancer)
 }
 
 func (m *Manager) loadInto(ctx context.Context, n provider.Node, path string) error {

@@ -16,7 +16,7 @@ import (
 
 // makeCertificates makes the cluster's keys, in memory, and renders all that
 // the nodes are told.
-func (c *creation) makeCertificates(context.Context) (err error) {
+func (c *creation) makeCertificates(ctx context.Context) (err error) {
 	if c.ca, err = pki.New(time.Now()); err != nil {
 		return err
 	}
@@ -31,6 +31,7 @@ func (c *creation) makeCertificates(context.Context) (err error) {
 		HostCPUs: c.host.CPUs, HostMemory: c.host.Memory,
 		CA: c.ca.CACertificate(), EtcdToken: c.cfg.Name + "-" + rand.Text(),
 	})
+	c.observe(ctx)
 	return err
 }
 
@@ -41,6 +42,14 @@ func (c *creation) apiNames() []string {
 		names = append(names, a.String())
 	}
 	return names
+}
+
+// enabledKubelet is what "systemctl enable kubelet" makes. A worker's kubelet
+// starts with the node and is held by the node's API proxy until there is an API;
+// that of a control plane is kubeadm's to start.
+var enabledKubelet = nodespec.File{
+	Path: "/etc/systemd/system/multi-user.target.wants/kubelet.service",
+	Mode: 0o777, Link: "/usr/lib/systemd/system/kubelet.service",
 }
 
 // nodeFiles are all files of a node before its first start.
@@ -60,5 +69,8 @@ func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 		}
 	}
 	own := []nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: spec}}
+	if n.Role == nodespec.RoleWorker {
+		own = append(own, enabledKubelet)
+	}
 	return slices.Concat(own, authority, kubelet, c.kubeadm[n.Name].Files), nil
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -20,10 +21,10 @@ type images struct{ agnhost, busybox, provisioner string }
 
 // ensureImage finds the image of every node, and builds the one that belongs to
 // the cluster's Kubernetes version when there is none.
-func (c *creation) ensureImage(ctx context.Context) error {
+func (c *creation) ensureImage(ctx context.Context, step status.Step) error {
 	fallback := c.cfg.Image
 	if fallback == "" {
-		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: []string{c.cfg.Runtime}}, c.step)
+		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: []string{c.cfg.Runtime}}, step)
 		if err != nil {
 			return err
 		}

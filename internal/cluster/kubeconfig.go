@@ -13,11 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kluster-project/kluster/internal/kubeconfig"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -71,7 +73,7 @@ func (m *Manager) readFile(ctx context.Context, id, path string) ([]byte, error)
 }
 
 // writeKubeconfig merges the cluster's entry into the user's file.
-func (c *creation) writeKubeconfig(ctx context.Context) error {
+func (c *creation) writeKubeconfig(ctx context.Context, step status.Step) error {
 	conf, err := c.m.Kubeconfig(ctx, c.cfg.Name, false)
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func (c *creation) writeKubeconfig(ctx context.Context) error {
 	c.merged = true
 	warning, err := kubeconfig.Merge(ctx, c.kubeconfig, conf)
 	if warning != "" {
-		c.step.Note("%s", warning)
+		step.Note("%s", warning)
 	}
 	return err
 }
@@ -143,6 +145,10 @@ func (c *creation) connect(conf []byte) error {
 	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	rc.Wrap(tracedTransport)
 	c.client, err = kubernetes.NewForConfig(rc)
+	if err != nil {
+		return fmt.Errorf("making a client of the cluster: %w", err)
+	}
+	c.dynamic, err = dynamic.NewForConfig(rc)
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)
 	}

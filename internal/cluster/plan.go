@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/trace"
 )
 
@@ -14,27 +19,36 @@ type Step struct {
 	Name string
 	// Why is one sentence for whoever lists the plan.
 	Why string
+	// After names the steps that must have ended before; they stand earlier in
+	// the plan.
+	After []string
 	// waits says that the step waits for the cluster, and so ends with
 	// CreateOptions.Wait, which counts from the first such step.
 	waits bool
-	run   func(c *creation, ctx context.Context) error
+	run   func(c *creation, ctx context.Context, step status.Step) error
 }
 
-// createPlan is a create, in order. Each step may rely on those before it.
+// createPlan is a create. What does not need another step's result runs beside
+// it: most of a create is waiting for programs that start.
 func createPlan() []Step {
 	return []Step{
-		{"host", "the engine is reachable and fit", false, (*creation).checkHost},
-		{"node image", "built, or found in the engine", false, (*creation).ensureImage},
-		{"name", "the load balancer's container is the lock on the cluster's name", false, (*creation).reserveName},
-		{"network", "one per cluster, so that addresses are fixed", false, (*creation).createNetwork},
-		{"certificates", "made here, so that no node waits for another", false, (*creation).makeCertificates},
-		{"nodes", "all at once, each with its files before its first start", true, (*creation).createNodes},
-		{"control plane", "all control planes at once, etcd knowing every member from the start", true, (*creation).startControlPlanes},
-		{"workers", "kubelets start with their certificates in place: no join", true, (*creation).startWorkers},
-		{"add-ons", "roles of the pod network, the default storage class, labels", true, (*creation).installAddons},
-		{"readiness", "every node Ready and a pod resolves kubernetes.default", true, (*creation).waitReady},
-		{"kubeconfig", "merged last, when the cluster can be used", false, (*creation).writeKubeconfig},
+		{"host", "the engine is reachable and fit", nil, false, silent((*creation).checkHost)},
+		{"node image", "built, or found in the engine", []string{"host"}, false, (*creation).ensureImage},
+		{"name", "the load balancer's container is the lock on the cluster's name", []string{"node image"}, false, silent((*creation).reserveName)},
+		{"network", "one per cluster, so that addresses are fixed", []string{"name"}, false, silent((*creation).createNetwork)},
+		{"certificates", "made here, so that no node waits for another", []string{"network"}, false, silent((*creation).makeCertificates)},
+		{"nodes", "all at once, each with its files before its first start", []string{"certificates"}, true, silent((*creation).createNodes)},
+		{"control plane", "all control planes at once, etcd knowing every member from the start", []string{"nodes"}, true, silent((*creation).startControlPlanes)},
+		{"API", "the first API server is ready behind the load balancer", []string{"nodes"}, true, silent((*creation).waitAPI)},
+		{"add-ons", "roles of the pod network, the default storage class", []string{"API"}, true, silent((*creation).installAddons)},
+		{"readiness", "every node Ready and a pod resolves kubernetes.default", []string{"API"}, true, (*creation).waitReady},
+		{"kubeconfig", "merged last, when the cluster can be used", []string{"control plane", "add-ons", "readiness"}, false, (*creation).writeKubeconfig},
 	}
+}
+
+// silent is a step that has nothing to tell while it runs.
+func silent(run func(*creation, context.Context) error) func(*creation, context.Context, status.Step) error {
+	return func(c *creation, ctx context.Context, _ status.Step) error { return run(c, ctx) }
 }
 
 // Steps names the steps of a create, in order.
@@ -46,25 +60,59 @@ func Steps() []string {
 	return names
 }
 
-// runPlan runs the steps in order and stops at the first that fails or when ctx
-// ends. The error names the step.
+// runPlan runs each step as soon as those before it have ended. When one fails
+// or ctx ends, those that run are told to end and no other begins. The error is
+// that of the step that failed first, and names it; when time is up it is those
+// of all steps that were waiting.
 func runPlan(ctx context.Context, plan []Step, c *creation) error {
-	var bounded context.Context
+	group, ctx := errgroup.WithContext(ctx)
+	errs := make([]error, len(plan))
+	bounded := c.boundedBy(ctx)
+	ended := map[string]chan struct{}{}
 	for _, s := range plan {
-		now := ctx
-		if s.waits {
-			if bounded == nil {
-				var cancel context.CancelFunc
-				bounded, cancel = context.WithTimeoutCause(ctx, c.opt.Wait, &timeoutError{c.opt.Wait})
-				defer cancel()
-			}
-			now = bounded
-		}
-		if err := c.runStep(now, s); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
-		}
+		ended[s.Name] = make(chan struct{})
 	}
-	return nil
+	for i, s := range plan {
+		group.Go(func() error {
+			for _, name := range s.After {
+				select {
+				case <-ended[name]:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			now := ctx
+			if s.waits {
+				now = bounded()
+			}
+			if err := c.runStep(now, s); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", s.Name, err)
+				return errs[i]
+			}
+			close(ended[s.Name])
+			return nil
+		})
+	}
+	err := group.Wait()
+	if isTimeout(err) {
+		return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return !isTimeout(err) })...)
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var late *timeoutError
+	return errors.As(err, &late)
+}
+
+// boundedBy gives ctx with the end that CreateOptions.Wait sets, which counts
+// from the first call.
+func (c *creation) boundedBy(ctx context.Context) func() context.Context {
+	return sync.OnceValue(func() context.Context {
+		bounded, cancel := context.WithTimeoutCause(ctx, c.opt.Wait, &timeoutError{c.opt.Wait})
+		context.AfterFunc(ctx, cancel)
+		return bounded
+	})
 }
 
 func (c *creation) runStep(ctx context.Context, s Step) error {
@@ -74,15 +122,14 @@ func (c *creation) runStep(ctx context.Context, s Step) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	c.step = c.m.reporter.Step(s.Name, 0)
+	step := c.m.reporter.Step(s.Name, 0)
 	span := trace.Start(ctx, trace.Step, "plan", s.Name)
-	c.observe(ctx)
-	err := s.run(c, ctx)
+	err := s.run(c, ctx, step)
 	if err != nil && ctx.Err() != nil {
 		err = causeOf(ctx, err)
 	}
 	span.EndWith(err)
-	c.step.End(err)
+	step.End(err)
 	return err
 }
 

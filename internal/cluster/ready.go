@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/trace"
 )
 
@@ -21,25 +22,27 @@ import (
 // show, seldom enough not to matter to an API server that has just started.
 const pollEvery = 100 * time.Millisecond
 
-// The pod that proves DNS.
-const (
-	probeName      = "kluster-dns-probe"
-	probeNamespace = metav1.NamespaceSystem
-)
-
 // waitReady returns when the cluster can be used.
-func (c *creation) waitReady(ctx context.Context) error {
-	if err := c.waitNodes(ctx); err != nil {
-		return err
-	}
-	if !c.provesDNS() {
+func (c *creation) waitReady(ctx context.Context, step status.Step) error {
+	group, waiting := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.waitNodes(waiting, step) })
+	group.Go(func() error { return c.waitWorkersBooted(waiting) })
+	if c.provesDNS() {
+		group.Go(func() error { return c.proveDNS(waiting, step) })
+	} else {
 		c.note("cni or kube-proxy is none: create waited for the API servers and the nodes' registration only; nodes get Ready when a pod network runs")
-		return c.markMade(ctx)
 	}
-	if err := c.waitProbe(ctx); err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	return c.markMade(ctx)
+}
+
+// waitWorkersBooted fails as soon as a worker does.
+func (c *creation) waitWorkersBooted(ctx context.Context) error {
+	return c.eachNode(ctx, func(ctx context.Context, _ int, n config.Node) error {
+		return c.m.waitBooted(ctx, c.nodes[n.Name])
+	}, nodespec.RoleWorker)
 }
 
 func (c *creation) note(text string) { c.notes = append(c.notes, text) }
@@ -51,7 +54,7 @@ func (c *creation) provesDNS() bool {
 
 // waitNodes returns when all nodes are Ready, or registered when there is no
 // pod network, and labelled.
-func (c *creation) waitNodes(ctx context.Context) error {
+func (c *creation) waitNodes(ctx context.Context, step status.Step) error {
 	defer trace.Start(ctx, trace.Act, "API", "wait for the nodes").End()
 	labelled := map[string]bool{}
 	var missing []string
@@ -71,7 +74,7 @@ func (c *creation) waitNodes(ctx context.Context) error {
 			}
 			labelled[n.Name] = true
 		}
-		c.step.Detail(strings.Join(missing, ", "))
+		step.Detail(strings.Join(missing, ", "))
 		return len(missing) == 0, nil
 	})
 	if err != nil {
@@ -117,79 +120,6 @@ func (c *creation) poll(ctx context.Context, done func(context.Context) (bool, e
 		return cause
 	}
 	return err
-}
-
-// startProbe makes a pod that ends well once it can resolve kubernetes.default.
-// It bears any taint, so that it proves the network and not the scheduling.
-func (c *creation) startProbe(ctx context.Context) error {
-	defer trace.Start(ctx, trace.Act, "API", "create the pod that proves DNS").End()
-	no := false
-	grace := int64(0)
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: probeName, Namespace: probeNamespace},
-		Spec: corev1.PodSpec{
-			RestartPolicy:                 corev1.RestartPolicyOnFailure,
-			TerminationGracePeriodSeconds: &grace,
-			AutomountServiceAccountToken:  &no,
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: "resolve", Image: c.images.agnhost, ImagePullPolicy: corev1.PullNever,
-				Command: []string{"sh", "-c", "until getent hosts kubernetes.default; do sleep 0.1; done"},
-			}},
-		},
-	}
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
-		_, err := c.client.CoreV1().Pods(probeNamespace).Create(ctx, pod, metav1.CreateOptions{})
-		switch {
-		case err == nil, apierrors.IsAlreadyExists(err):
-			return true, nil
-		case apierrors.IsForbidden(err):
-			return false, nil // the service account "default" is not there yet
-		case unlessTransient(err) == nil:
-			return false, nil
-		default:
-			return false, fmt.Errorf("creating pod %s: %w", probeName, err)
-		}
-	})
-}
-
-func (c *creation) waitProbe(ctx context.Context) error {
-	defer trace.Start(ctx, trace.Act, "API", "wait for the pod that proves DNS").End()
-	pods := c.client.CoreV1().Pods(probeNamespace)
-	var last string
-	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
-		pod, err := pods.Get(ctx, probeName, metav1.GetOptions{})
-		if err != nil {
-			return false, nil // an API server that restarts is waited for
-		}
-		last = podState(pod)
-		c.step.Detail("DNS from a pod: " + last)
-		return pod.Status.Phase == corev1.PodSucceeded, nil
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for a pod to resolve kubernetes.default (pod is %s): %w", last, err)
-	}
-	return c.poll(ctx, func(ctx context.Context) (bool, error) {
-		err := pods.Delete(ctx, probeName, *metav1.NewDeleteOptions(0))
-		if err == nil || apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		if unlessTransient(err) == nil {
-			return false, nil
-		}
-		return false, fmt.Errorf("removing pod %s: %w", probeName, err)
-	})
-}
-
-// podState is a pod's phase and what its container waits for.
-func podState(pod *corev1.Pod) string {
-	state := strings.ToLower(string(pod.Status.Phase))
-	for _, cs := range pod.Status.ContainerStatuses {
-		if w := cs.State.Waiting; w != nil {
-			state += ", " + strings.TrimSpace(w.Reason+" "+w.Message)
-		}
-	}
-	return state
 }
 
 // markMade leaves the mark by which later verbs know that the create ended well.

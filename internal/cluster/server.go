@@ -14,7 +14,7 @@ var errNoLoadBalancer = errors.New("the load balancer, which publishes the API, 
 // nodes publishes it.
 func serverOf(nodes []provider.Node) (string, error) {
 	for _, n := range nodes {
-		if n.Labels[nodespec.LabelRole] != string(nodespec.RoleLoadBalancer) {
+		if !isLoadBalancer(n) {
 			continue
 		}
 		for _, p := range n.Ports {

@@ -44,9 +44,9 @@ type pool struct {
 	// begun is closed when the first server is ready.
 	begun chan struct{}
 
-	mu      sync.Mutex
-	closed  bool
-	turn    int // rotates among servers that are equally good
+	mu     sync.Mutex
+	closed bool
+	turn   int // rotates among servers that are equally good
 }
 
 func newPool(config Config) *pool {

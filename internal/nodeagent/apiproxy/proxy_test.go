@@ -132,9 +132,9 @@ type proxy struct {
 	addr     string
 	released chan struct{} // closed when the first server is ready
 	events   events
-	caFile string
-	stop   func() error
-	client *http.Client
+	caFile   string
+	stop     func() error
+	client   *http.Client
 }
 
 // start runs a proxy for servers; trusted says whether it knows their CA.
