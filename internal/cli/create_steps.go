@@ -19,9 +19,7 @@ const interruptVariable = "KLUSTER_TEST_INTERRUPT_AT"
 // one per line, and does nothing else.
 func addListSteps(a *app, cmd *cobra.Command) {
 	list := cmd.Flags().Bool("list-steps", false, "print the steps of a create and do nothing")
-	if err := cmd.Flags().MarkHidden("list-steps"); err != nil {
-		panic(err) // the flag was defined a line ago
-	}
+	hide(cmd, "list-steps")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !*list {
