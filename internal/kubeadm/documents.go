@@ -17,6 +17,14 @@ const tokenTTL = "15m0s"
 // components of the control plane whose flags ClusterConfiguration holds.
 var components = []string{"apiServer", "controllerManager", "scheduler"}
 
+// defaultArgs are flags that every cluster gets. Patches may set others.
+var defaultArgs = map[string][]arg{
+	// A controller manager that starts asks for a service account and a token for
+	// each of its some forty controllers, 200 requests and more; its own limit of
+	// 20 a second makes that take ten seconds, in which no pod is made.
+	"controllerManager": {{"kube-api-burst", "400"}, {"kube-api-qps", "200"}},
+}
+
 func (r *renderer) clusterConfiguration() object {
 	c := r.in.Cluster
 	doc := object{
@@ -32,7 +40,7 @@ func (r *renderer) clusterConfiguration() object {
 	}
 	for _, name := range components {
 		// Always there, for JSON 6902 patches to add to.
-		ensure(doc, name)["extraArgs"] = []any{}
+		ensure(doc, name)["extraArgs"] = argList(defaultArgs[name])
 		if len(c.FeatureGates) > 0 {
 			setArg(child(doc, name), "extraArgs", "feature-gates", joinPairs(c.FeatureGates))
 		}
