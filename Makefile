@@ -13,6 +13,10 @@ KLUSTER := bin/kluster
 LABELS ?= !long
 # Nodes that "make cluster" makes.
 NODES ?= 3
+# Flags of bin/kluster-bench for "make bench", and a kind to measure beside it.
+BENCH ?=
+KIND ?=
+KIND_IMAGE ?=
 # How long "make fuzz" gives each fuzz test.
 FUZZTIME ?= 10s
 # 1: unit tests that need a Docker engine fail where there is none, else they skip.
@@ -73,6 +77,11 @@ integration: build ## run the specs against real clusters (LABELS= for all)
 .PHONY: integration-all
 integration-all: ## run all specs, the long ones too
 	$(MAKE) integration LABELS=
+
+.PHONY: bench
+bench: build engine ## measure creates and deletes against the floor (BENCH='-only 1,3 -n 3', KIND=path KIND_IMAGE=name)
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/kluster-bench
+	bin/kluster-bench -kluster $(KLUSTER) -kind '$(KIND)' -kind-image '$(KIND_IMAGE)' -json bin/bench.json $(BENCH)
 
 .PHONY: docs
 docs: ## write docs/cli anew

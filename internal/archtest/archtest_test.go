@@ -67,6 +67,7 @@ var layers = []layer{
 	{"views", []string{"internal/logs", "internal/doctor"}},
 	{"cluster", []string{"internal/cluster"}},
 	{"cli", []string{"internal/cli"}},
+	{"bench", []string{"internal/bench"}},
 	{"programs", []string{"cmd"}},
 }
 
@@ -121,7 +122,7 @@ var bans = []struct {
 	except []string
 	use    string
 }{
-	{"github.com/docker/docker", []string{"provider/docker", "e2e/suites"}, "the provider interface"},
+	{"github.com/docker/docker", []string{"provider/docker", "e2e/suites", "internal/bench/engine"}, "the provider interface"},
 	{module + "/provider/docker", []string{"provider/docker", "internal/cli", "cmd"}, "the provider interface"},
 	{module + "/provider/providertest", []string{"provider"}, "a real provider: this one is for tests"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd"}, "plain functions"},

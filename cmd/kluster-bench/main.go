@@ -1,0 +1,127 @@
+// Command kluster-bench measures kluster, and kind beside it; see docs/bench.md
+// and "make bench".
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/kluster-project/kluster/internal/bench"
+	"github.com/kluster-project/kluster/internal/bench/engine"
+	"github.com/kluster-project/kluster/internal/cli"
+	"github.com/kluster-project/kluster/internal/failure"
+)
+
+// flags are the program's.
+type flags struct {
+	kluster, addWorker         string
+	kind, kindImage, kindProbe string
+	only, json, doc, from      string
+	rounds                     int
+	idle, timeout              time.Duration
+}
+
+func parse(args []string) (flags, error) {
+	f := flags{}
+	set := flag.NewFlagSet("kluster-bench", flag.ContinueOnError)
+	set.StringVar(&f.only, "only", "", "what to measure, of floor,1,1+2,3,3+3 (default: all)")
+	set.IntVar(&f.rounds, "n", 3, "how many times to measure each")
+	set.DurationVar(&f.idle, "idle", 30*time.Second, "how long a cluster idles before its memory is read")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one create may take")
+	set.StringVar(&f.kluster, "kluster", "bin/kluster", "the kluster `PROGRAM`")
+	set.StringVar(&f.addWorker, "add-worker", "", "`WORDS` of the verb that adds a worker to cluster NAME")
+	set.StringVar(&f.kind, "kind", "", "a kind `PROGRAM` to measure too")
+	set.StringVar(&f.kindImage, "kind-image", "", "kind's node `IMAGE`, of the same Kubernetes version")
+	set.StringVar(&f.kindProbe, "kind-probe", "", "an `IMAGE` inside kind's node image that can resolve names (default: one that a node reports)")
+	set.StringVar(&f.json, "json", "", "`FILE` to write everything measured to")
+	set.StringVar(&f.doc, "doc", "", "`FILE` with the marks that the table is written between")
+	set.StringVar(&f.from, "from", "", "measure nothing: `FILE` of an earlier run to make the table of")
+	if err := set.Parse(args); err != nil {
+		return f, err
+	}
+	switch {
+	case set.NArg() > 0:
+		return f, fmt.Errorf("unknown argument %q", set.Arg(0))
+	case f.rounds < 1:
+		return f, errors.New("-n must be at least 1")
+	case (f.kind == "") != (f.kindImage == ""):
+		return f, errors.New("-kind and -kind-image go together")
+	}
+	return f, nil
+}
+
+func main() {
+	f, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(failure.CodeUsage)
+	}
+	ctx, stop := cli.Interruptible(context.Background(), os.Stderr, os.Exit)
+	err = run(ctx, f)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		if errors.Is(err, failure.ErrInterrupted) {
+			os.Exit(failure.CodeInterrupted)
+		}
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, f flags) error {
+	if f.from != "" {
+		report, err := bench.ReadReport(f.from)
+		if err != nil {
+			return err
+		}
+		return publish(report, f)
+	}
+	report, err := measure(ctx, f)
+	if report == nil {
+		return err
+	}
+	// What was measured until an error is worth its table too.
+	return errors.Join(err, publish(report, f), report.Failed())
+}
+
+// publish prints the table, and writes the files that were asked for.
+func publish(report *bench.Report, f flags) error {
+	report.Summarize()
+	_, err := fmt.Print(report.Table())
+	if f.json != "" {
+		err = errors.Join(err, report.Write(f.json))
+	}
+	if f.doc != "" {
+		err = errors.Join(err, report.WriteDoc(f.doc))
+	}
+	return err
+}
+
+func measure(ctx context.Context, f flags) (*bench.Report, error) {
+	cases, err := bench.ParseOnly(f.only)
+	if err != nil {
+		return nil, fmt.Errorf("-only: %w", err)
+	}
+	e, err := engine.New(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	// Every tool talks to the engine that the bench looks at.
+	env := []string{"DOCKER_HOST=" + e.Host()}
+	report, tools, err := bench.Prepare(ctx, e, bench.Exec, bench.Wanted{
+		Kluster: f.kluster, AddWorker: f.addWorker, Kind: f.kind, KindImage: f.kindImage, KindProbe: f.kindProbe, Env: env,
+	})
+	if err != nil {
+		return nil, err
+	}
+	opt := bench.Options{Cases: cases, Rounds: f.rounds, Idle: f.idle, Timeout: f.timeout, Env: env, Talk: os.Stderr}
+	return report, bench.Run(ctx, e, tools, opt, report)
+}

@@ -1,0 +1,9 @@
+// Package bench measures how long kluster, and kind beside it, take to make and
+// delete clusters, and what clusters cost, all on one machine and in one run.
+//
+// The unit is the floor: the time that etcd and kube-apiserver alone take until
+// /readyz. It is measured again before every cluster, with the same programs,
+// flags, certificates and disk, so that ratios to it hold between machines.
+// A cluster is watched from outside, through its own API and in the same way
+// whoever made it; the clock starts with the tool's process.
+package bench

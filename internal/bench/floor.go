@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/kluster-project/kluster/internal/wait"
+)
+
+// floor is etcd and kube-apiserver alone, as processes of this machine.
+type floor struct {
+	etcd, apiserver []string // commands
+	data            string   // etcd's folder
+	url             string   // of /readyz
+	client          *http.Client
+}
+
+const (
+	// floorEvery is how often the floor is asked whether it is ready.
+	floorEvery = 20 * time.Millisecond
+	// floorTimeout is when to give up.
+	floorTimeout = 2 * time.Minute
+)
+
+// measure starts both, waits for /readyz, kills both and wipes their data.
+func (f *floor) measure(ctx context.Context, round int) FloorSample {
+	s := FloorSample{Round: round, Load: load()}
+	ctx, cancel := context.WithTimeout(ctx, floorTimeout)
+	defer cancel()
+	if err := errors.Join(f.wipe(), f.run(ctx, &s), f.wipe()); err != nil {
+		s.Error = err.Error()
+	}
+	return s
+}
+
+// wipe leaves etcd an empty folder, with the rights that it wants.
+func (f *floor) wipe() error {
+	if err := os.RemoveAll(f.data); err != nil {
+		return fmt.Errorf("wiping the floor's data: %w", err)
+	}
+	return os.MkdirAll(f.data, 0o700)
+}
+
+func (f *floor) run(ctx context.Context, s *FloorSample) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	began := time.Now()
+	var all []*process
+	for _, args := range [][]string{f.etcd, f.apiserver} {
+		p, err := start(args, stop)
+		if err != nil {
+			stop(err)
+			break
+		}
+		all = append(all, p)
+	}
+	err := f.waitReady(ctx)
+	took := time.Since(began)
+	var cpu time.Duration
+	for _, p := range all {
+		cpu += p.kill()
+	}
+	f.client.CloseIdleConnections()
+	if err == nil {
+		s.ReadySeconds, s.CPUSeconds = took.Seconds(), cpu.Seconds()
+	}
+	return err
+}
+
+func (f *floor) waitReady(ctx context.Context) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
+		if err != nil {
+			return fmt.Errorf("asking the floor: %w", err)
+		}
+		if resp, err := f.client.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		if !wait.For(ctx, floorEvery) {
+			return fmt.Errorf("waiting for the floor's /readyz: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// process is one of the floor's that runs.
+type process struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	ended  chan struct{}
+}
+
+// start starts a process that must not end by itself: failed hears if it does.
+func start(args []string, failed context.CancelCauseFunc) (*process, error) {
+	p := &process{cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
+	p.cmd.Dir = filepath.Dir(args[0])
+	p.cmd.Stderr = &p.stderr
+	// Its end is the bench's to order, also after a Ctrl-C.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the floor: %w", err)
+	}
+	go func() {
+		err := p.cmd.Wait()
+		failed(fmt.Errorf("%s ended (%w): %s", args[0], err, tail(p.stderr.String())))
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// kill ends the process and gives the processor time that it had.
+func (p *process) kill() time.Duration {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.ended
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
