@@ -71,7 +71,7 @@ func runKubectl(ctx context.Context, a *app, opts *kubectlOptions) error {
 		return err
 	}
 	command := provider.Command{
-		Args:   append([]string{"kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"}, opts.args...),
+		Args:   append([]string{"kubectl", "--kubeconfig", cluster.AdminConf}, opts.args...),
 		Stdout: a.streams.Out, Stderr: a.streams.Err,
 	}
 	tty := a.wantsTerminal(opts.args)

@@ -83,13 +83,15 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 			nodespec.LabelCreator:  self.String(),
 		},
 	}
-	if err := runPlan(ctx, createPlan(), c); err != nil {
-		c.endTrace(ctx)
+	var s *Summary
+	if err = runPlan(ctx, createPlan(), c); err == nil {
+		s, err = c.summary(ctx)
+	}
+	c.endTrace(ctx)
+	if err != nil {
 		return nil, c.fail(ctx, err)
 	}
-	s, err := c.summary(ctx)
-	c.endTrace(ctx)
-	return s, err
+	return s, nil
 }
 
 // fail gathers evidence, rolls back, and returns err with both noted.

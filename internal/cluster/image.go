@@ -93,12 +93,14 @@ func notNewer(kubelet, apiserver string) error {
 	return nil
 }
 
-func (s *images) find(m nodespec.Manifest) (err error) {
+func (s *images) find(m nodespec.Manifest) error {
 	var errs []error
-	for name, to := range map[string]*string{
-		"agnhost": &s.agnhost, "busybox": &s.busybox, "local-path-provisioner": &s.provisioner,
-	} {
-		*to, err = preloaded(m, name)
+	for _, want := range []struct {
+		name string
+		to   *string
+	}{{"agnhost", &s.agnhost}, {"busybox", &s.busybox}, {"local-path-provisioner", &s.provisioner}} {
+		ref, err := preloaded(m, want.name)
+		*want.to = ref
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

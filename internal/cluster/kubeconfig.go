@@ -23,8 +23,8 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-// adminConf is kubeadm's own kubeconfig, on every control plane.
-const adminConf = "/etc/kubernetes/admin.conf"
+// AdminConf is kubeadm's own kubeconfig, on every control plane.
+const AdminConf = "/etc/kubernetes/admin.conf"
 
 // Kubeconfig gives a cluster's kubeconfig: for use on the host or, with
 // internal, from containers on the cluster's network.
@@ -46,7 +46,7 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 		if n.Labels[nodespec.LabelRole] != string(nodespec.RoleControlPlane) {
 			continue
 		}
-		conf, err := m.readFile(ctx, n.ID, adminConf)
+		conf, err := m.readFile(ctx, n.ID, AdminConf)
 		if err != nil {
 			return nil, err
 		}
