@@ -60,6 +60,8 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/trace -run='^$$' -fuzz='^FuzzParseStat$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/trace/nodelog -run='^$$' -fuzz='^FuzzReaders$$' -fuzztime=$(FUZZTIME)
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters
