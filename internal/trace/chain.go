@@ -3,7 +3,6 @@ package trace
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -114,12 +113,12 @@ func inside(all []Span, s Span) []Span {
 	}
 	on, known := s.Track, s.Track != Host
 	if s.Track == Host {
-		on = s.Lane
+		on = nodeOf(s.Lane)
 		known = slices.ContainsFunc(all, func(o Span) bool { return o.Track == on })
 	}
 	limit := time.Duration(float64(s.Duration()) * same)
 	return overlapping(all, s, func(o Span) bool {
-		about := o.Track == on || o.Track == Cluster || o.Track == Host && strings.HasPrefix(o.Lane+" ", on+" ")
+		about := o.Track == on || o.Track == Cluster || o.Track == Host && nodeOf(o.Lane) == on
 		return o.Kind == Detail && (about || !known) && o.Duration() < limit
 	})
 }

@@ -44,7 +44,7 @@ func (r *Recorder) Summary() string {
 		}
 		s := l.link.span
 		text := fmt.Sprintf("%7.2fs %6.2fs %4s  %s%s", s.Start.Sub(began).Seconds(), s.Duration().Seconds(),
-			percent(usage(cpu, s.Start, s.End)), strings.Repeat("  ", l.depth), describe(l.link))
+			percent(usage(cpu, s.Start, s.End)), strings.Repeat("  ", l.depth), describe(list, l))
 		b.WriteString(cut(text, summaryWidth) + "\n")
 	}
 	if left := len(list) - len(keep); left > 0 {
@@ -121,11 +121,29 @@ func label(s Span) string {
 	}
 }
 
-func describe(l link) string {
-	if l.gap {
-		return "? until " + l.span.Name
+// describe leaves out the node that the row above is about already.
+func describe(rows []row, r row) string {
+	text := r.link.span.Name
+	if !r.link.gap {
+		text = label(r.link.span)
 	}
-	return label(l.span)
+	if r.parent >= 0 {
+		about := rows[r.parent].link.span.Track
+		if about == Host {
+			about = nodeOf(rows[r.parent].link.span.Lane)
+		}
+		text = strings.TrimPrefix(strings.TrimPrefix(text, about+": "), about+" ")
+	}
+	if r.link.gap {
+		return "? until " + text
+	}
+	return text
+}
+
+// nodeOf is the node that a lane of the host is about: its first word.
+func nodeOf(lane string) string {
+	node, _, _ := strings.Cut(lane, " ")
+	return node
 }
 
 // cut shortens text to width columns.

@@ -49,10 +49,10 @@ func TestSummary(t *testing.T) {
    1.90s   0.10s    -    ? until its end
    2.00s   7.00s    -  control plane
    2.00s   7.00s    -    b: kubeadm
-   2.00s   0.20s    -      ? until b: etcd: starts
-   2.20s   3.80s    -      b: etcd: starts
-   6.00s   1.00s    -      ? until b: kube-apiserver: starts
-   7.00s   2.00s    -      b: kube-apiserver: starts
+   2.00s   0.20s    -      ? until etcd: starts
+   2.20s   3.80s    -      etcd: starts
+   6.00s   1.00s    -      ? until kube-apiserver: starts
+   7.00s   2.00s    -      kube-apiserver: starts
    9.00s   1.00s    -  ? until its end
 `
 	if diff := cmp.Diff(want, r.Summary()); diff != "" {

@@ -45,8 +45,8 @@ const (
 type Span struct {
 	Kind Kind
 	// Track is the machine ("host", a node's name), and Lane what of it
-	// ("plan", "kubelet"). The lane of an act is the name of the node that it is
-	// about, or something else for what is about none.
+	// ("plan", "kubelet"). On the host, a lane's first word is the name of the
+	// node that it is about, or something else for what is about none.
 	Track, Lane string
 	Name        string
 	Start, End  time.Time
