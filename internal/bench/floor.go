@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +21,7 @@ import (
 type floor struct {
 	etcd, apiserver []string // commands
 	data            string   // etcd's folder
+	etcdAddress     string   // where its clients connect
 	url             string   // of /readyz
 	client          *http.Client
 }
@@ -54,15 +57,10 @@ func (f *floor) run(ctx context.Context, s *FloorSample) error {
 	defer stop(nil)
 	began := time.Now()
 	var all []*process
-	for _, args := range [][]string{f.etcd, f.apiserver} {
-		p, err := start(args, stop)
-		if err != nil {
-			stop(err)
-			break
-		}
-		all = append(all, p)
+	err := f.start(ctx, stop, &all)
+	if err == nil {
+		err = f.waitReady(ctx)
 	}
-	err := f.waitReady(ctx)
 	took := time.Since(began)
 	var cpu time.Duration
 	for _, p := range all {
@@ -75,6 +73,36 @@ func (f *floor) run(ctx context.Context, s *FloorSample) error {
 	return err
 }
 
+// start starts etcd, and kube-apiserver as soon as etcd takes connections: one
+// that asks in vain waits a second before it asks again.
+func (f *floor) start(ctx context.Context, failed context.CancelCauseFunc, all *[]*process) error {
+	etcd, err := start(f.etcd, failed)
+	if err != nil {
+		return err
+	}
+	*all = append(*all, etcd)
+	if err := f.waitEtcd(ctx); err != nil {
+		return err
+	}
+	apiserver, err := start(f.apiserver, failed)
+	if err != nil {
+		return err
+	}
+	*all = append(*all, apiserver)
+	return nil
+}
+
+func (f *floor) waitEtcd(ctx context.Context) error {
+	for {
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.etcdAddress); err == nil {
+			return conn.Close()
+		}
+		if !wait.For(ctx, floorEvery) {
+			return fmt.Errorf("waiting for the floor's etcd: %w", context.Cause(ctx))
+		}
+	}
+}
+
 func (f *floor) waitReady(ctx context.Context) error {
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
@@ -82,6 +110,7 @@ func (f *floor) waitReady(ctx context.Context) error {
 			return fmt.Errorf("asking the floor: %w", err)
 		}
 		if resp, err := f.client.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body) // so that the connection serves again
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil

@@ -58,8 +58,8 @@ func TestNewFloor(t *testing.T) {
 	}
 	// The API server asks where etcd listens.
 	_, servers, _ := strings.Cut(f.apiserver[2], "=")
-	if !strings.Contains(f.etcd[1], servers) {
-		t.Errorf("etcd listens at %s, and is asked at %s", f.etcd[1], servers)
+	if !strings.Contains(f.etcd[1], servers) || servers != "https://"+f.etcdAddress {
+		t.Errorf("etcd listens at %s, is asked at %s and waited for at %s", f.etcd[1], servers, f.etcdAddress)
 	}
 	for _, want := range []string{"kubernetesVersion: v1.36.3", "certificatesDir: " + dir + "/pki", "dataDir: " + f.data, "bind-address, value: 127.0.0.1"} {
 		if !strings.Contains(e.scripts[0], want) {
@@ -115,7 +115,10 @@ func TestFloorWaitsForReadyz(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(data, "of the last run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f := &floor{etcd: sleeper(), apiserver: sleeper(), data: data, url: server.URL, client: server.Client()}
+	f := &floor{
+		etcd: sleeper(), apiserver: sleeper(), data: data,
+		etcdAddress: server.Listener.Addr().String(), url: server.URL, client: server.Client(),
+	}
 	s := f.measure(t.Context(), 3)
 	if s.Error != "" || s.Round != 3 {
 		t.Fatalf("got %+v", s)
@@ -133,8 +136,14 @@ func TestFloorFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://" + l.Addr().String()
+	nobody := l.Addr().String()
 	l.Close()
+	broken := func(etcd []string) *floor {
+		return &floor{
+			etcd: etcd, apiserver: sleeper(), data: filepath.Join(t.TempDir(), "data"),
+			etcdAddress: nobody, url: "http://" + nobody, client: http.DefaultClient,
+		}
+	}
 	for name, test := range map[string]struct {
 		etcd []string
 		want string
@@ -143,8 +152,7 @@ func TestFloorFailures(t *testing.T) {
 		"not there":      {[]string{"/nonexistent/etcd"}, "starting the floor"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &floor{etcd: test.etcd, apiserver: sleeper(), data: filepath.Join(t.TempDir(), "data"), url: nobody, client: http.DefaultClient}
-			if s := f.measure(t.Context(), 1); !strings.Contains(s.Error, test.want) || s.ReadySeconds != 0 {
+			if s := broken(test.etcd).measure(t.Context(), 1); !strings.Contains(s.Error, test.want) || s.ReadySeconds != 0 {
 				t.Errorf("got %+v, want an error with %q", s, test.want)
 			}
 		})
@@ -152,9 +160,8 @@ func TestFloorFailures(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("enough"))
-		f := &floor{etcd: sleeper(), apiserver: sleeper(), data: filepath.Join(t.TempDir(), "data"), url: nobody, client: http.DefaultClient}
 		began := time.Now()
-		if s := f.measure(ctx, 1); !strings.Contains(s.Error, "enough") || time.Since(began) > time.Minute {
+		if s := broken(sleeper()).measure(ctx, 1); !strings.Contains(s.Error, "enough") || time.Since(began) > time.Minute {
 			t.Errorf("got %+v after %s", s, time.Since(began))
 		}
 	})

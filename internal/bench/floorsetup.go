@@ -76,7 +76,11 @@ func newFloor(ctx context.Context, engine Engine, image, kubernetes, dir string)
 	if err != nil {
 		return nil, fmt.Errorf("taking etcd and kube-apiserver out of image %s: %w", image, err)
 	}
-	f := &floor{data: filepath.Join(dir, "data"), url: fmt.Sprintf("https://127.0.0.1:%d/readyz", ports[0])}
+	f := &floor{
+		data:        filepath.Join(dir, "data"),
+		etcdAddress: fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		url:         fmt.Sprintf("https://127.0.0.1:%d/readyz", ports[0]),
+	}
 	var renumber []string
 	for i, port := range etcdPorts {
 		renumber = append(renumber, ":"+port, fmt.Sprintf(":%d", ports[i+1]))

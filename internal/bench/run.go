@@ -144,7 +144,7 @@ func (r *run) gaveUp(t Tool) bool {
 	if tried == 0 {
 		return false
 	}
-	r.report.KindNote = "it cannot run here: " + oneLine(failed)
+	r.report.KindNote = "it cannot run here, so that recorded figures stand in: " + oneLine(failed)
 	return true
 }
 

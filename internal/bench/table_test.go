@@ -196,6 +196,10 @@ func TestFailed(t *testing.T) {
 	if err := r.Failed(); err != nil {
 		t.Errorf("nothing failed, but: %v", err)
 	}
+	r.Samples[2].Tool, r.Samples[2].Error = kindName, "no"
+	if err := r.Failed(); err != nil {
+		t.Errorf("kind alone failed, but: %v", err)
+	}
 	r.Samples[3].Error = "no"
 	if err := r.Failed(); err == nil || !strings.HasPrefix(err.Error(), "1 of 10 ") {
 		t.Errorf("got %v", err)
