@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/kluster-project/kluster/internal/failure"
@@ -58,9 +59,21 @@ func (c *creation) checkPort(ctx context.Context) error {
 	at := netip.AddrPortFrom(c.cfg.Networking.APIServerAddress, uint16(port)).String()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 	if err != nil {
-		return fmt.Errorf("API server address %s: %w: %w", at, provider.ErrPortTaken, err)
+		return portError(at, err)
 	}
 	return l.Close()
+}
+
+// portError is what it means that this program cannot listen at a wanted address.
+func portError(at string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EACCES): // the engine may do what this user may not
+		return nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("API server address %s: %w: %w", at, provider.ErrPortTaken, err)
+	default: // such as an address that is not this host's
+		return &inputError{fmt.Errorf("API server address %s: %w", at, err)}
+	}
 }
 
 // checkSubnets sees that wanted node subnets are free before anything is made.

@@ -3,11 +3,15 @@ package cluster
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 	"github.com/kluster-project/kluster/provider/providertest"
@@ -108,5 +112,26 @@ func TestPortsAskedForAreNotReplaced(t *testing.T) {
 				t.Errorf("%d starts, err = %v", *starts, err)
 			}
 		})
+	}
+}
+
+func TestWantedPortIsLookedAtFirst(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().(*net.TCPAddr).AddrPort()
+	elsewhere := netip.MustParseAddrPort("192.0.2.1:6443") // for documentation only: no host has it
+	for at, code := range map[netip.AddrPort]int{taken: failure.CodeFailed, elsewhere: failure.CodeUsage} {
+		opt := wanted(t, "c", 1)
+		opt.Config.Networking.APIServerAddress, opt.Config.Networking.APIServerPort = at.Addr(), int(at.Port())
+		_, err := manager(t, engine(t)).Create(t.Context(), opt)
+		if failure.Code(err) != code || errors.Is(err, provider.ErrPortTaken) != (at == taken) || !strings.Contains(err.Error(), at.String()) {
+			t.Errorf("%s: err = %v", at, err)
+		}
+	}
+	if err := portError("127.0.0.1:443", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}); err != nil {
+		t.Errorf("a port that only root may use: %v", err)
 	}
 }
