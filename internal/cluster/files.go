@@ -44,9 +44,8 @@ func (c *creation) apiNames() []string {
 	return names
 }
 
-// enabledKubelet is what "systemctl enable kubelet" makes. A worker's kubelet
-// starts with the node and is held by the node's API proxy until there is an API;
-// that of a control plane is kubeadm's to start.
+// enabledKubelet is what "systemctl enable kubelet" makes: the kubelet starts with
+// the node, and is held by the node's API proxy until there is an API.
 var enabledKubelet = nodespec.File{
 	Path: "/etc/systemd/system/multi-user.target.wants/kubelet.service",
 	Mode: 0o777, Link: "/usr/lib/systemd/system/kubelet.service",
@@ -69,7 +68,7 @@ func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 		}
 	}
 	own := []nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: spec}}
-	if n.Role == nodespec.RoleWorker {
+	if c.kubeadm[n.Name].Kubelet {
 		own = append(own, enabledKubelet)
 	}
 	return slices.Concat(own, authority, kubelet, c.kubeadm[n.Name].Files), nil

@@ -124,6 +124,7 @@ func (c *creation) runStep(ctx context.Context, s Step) error {
 	}
 	step := c.m.reporter.Step(s.Name, 0)
 	span := trace.Start(ctx, trace.Step, "plan", s.Name)
+	ctx = trace.Within(ctx, s.Name)
 	err := s.run(c, ctx, step)
 	if err != nil && ctx.Err() != nil {
 		err = causeOf(ctx, err)

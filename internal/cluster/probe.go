@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"strings"
@@ -79,12 +80,31 @@ func (c *creation) waitProbe(ctx context.Context, step status.Step) error {
 		}
 		last = podState(pod)
 		step.Detail("DNS from a pod: " + last)
-		return pod.Status.Phase == corev1.PodSucceeded, nil
+		switch pod.Status.Phase {
+		case corev1.PodSucceeded:
+			return true, nil
+		case corev1.PodRunning:
+			return c.probeSpeaks(ctx), nil
+		}
+		return false, nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for a pod to resolve kubernetes.default (pod is %s): %w", last, err)
 	}
 	return nil
+}
+
+// probeSpeaks follows the log of the pod that proves DNS, where the address
+// appears when it is found; the kubelet notices the end of the pod up to a second
+// later. It is false when the log could not be followed to that point.
+func (c *creation) probeSpeaks(ctx context.Context) bool {
+	log, err := c.client.CoreV1().Pods(probeNamespace).GetLogs(probeName, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+	if err != nil {
+		return false
+	}
+	defer log.Close()
+	line, err := bufio.NewReader(log).ReadString('\n')
+	return err == nil && strings.TrimSpace(line) != ""
 }
 
 func (c *creation) removeProbe(ctx context.Context) error {

@@ -20,22 +20,20 @@ import (
 const engineLane = "engine"
 
 // tracedProvider records every call of a create as an act, in the lane of the
-// node that it is about.
+// node that it is about, with whatever recorder the call's context carries.
 type tracedProvider struct {
 	provider.Provider
-	r     *trace.Recorder
 	names sync.Map // node ID to name
 }
 
 // traced is m with its engine calls recorded, or m itself if ctx carries no
 // recorder.
 func (m *Manager) traced(ctx context.Context) *Manager {
-	r := trace.FromContext(ctx)
-	if r == nil {
+	if trace.FromContext(ctx) == nil {
 		return m
 	}
 	traced := *m
-	traced.provider = &tracedProvider{Provider: m.provider, r: r}
+	traced.provider = &tracedProvider{Provider: m.provider}
 	return &traced
 }
 
@@ -52,82 +50,80 @@ func (p *tracedProvider) learn(nodes ...provider.Node) {
 	}
 }
 
-func (p *tracedProvider) start(lane, name string) trace.Open { return p.r.Start(trace.Act, lane, name) }
-
 func (p *tracedProvider) Host(ctx context.Context) (h provider.Host, err error) {
-	span := p.start(engineLane, "describe the host")
+	span := trace.Start(ctx, trace.Act, engineLane, "describe the host")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.Host(ctx)
 }
 
 func (p *tracedProvider) Images(ctx context.Context, sel provider.Selector) (l []provider.Image, err error) {
-	span := p.start(engineLane, "list images")
+	span := trace.Start(ctx, trace.Act, engineLane, "list images")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.Images(ctx, sel)
 }
 
 func (p *tracedProvider) Image(ctx context.Context, ref string) (i provider.Image, err error) {
-	span := p.start(engineLane, "look at image "+ref)
+	span := trace.Start(ctx, trace.Act, engineLane, "look at image "+ref)
 	defer func() { span.EndWith(err) }()
 	return p.Provider.Image(ctx, ref)
 }
 
 func (p *tracedProvider) LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) (err error) {
-	span := p.start(engineLane, "load image "+ref)
+	span := trace.Start(ctx, trace.Act, engineLane, "load image "+ref)
 	defer func() { span.EndWith(err) }()
 	return p.Provider.LoadImage(ctx, ref, img, progress)
 }
 
 func (p *tracedProvider) Networks(ctx context.Context, sel provider.Selector) (l []provider.Network, err error) {
-	span := p.start(engineLane, "list networks")
+	span := trace.Start(ctx, trace.Act, engineLane, "list networks")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.Networks(ctx, sel)
 }
 
 func (p *tracedProvider) CreateNetwork(ctx context.Context, spec provider.NetworkSpec) (n provider.Network, err error) {
-	span := p.start(engineLane, "create network "+spec.Name)
+	span := trace.Start(ctx, trace.Act, engineLane, "create network "+spec.Name)
 	defer func() { span.EndWith(err) }()
 	return p.Provider.CreateNetwork(ctx, spec)
 }
 
 func (p *tracedProvider) Nodes(ctx context.Context, sel provider.Selector) (l []provider.Node, err error) {
-	span := p.start(engineLane, "list nodes")
+	span := trace.Start(ctx, trace.Act, engineLane, "list nodes")
 	defer func() { span.EndWith(err); p.learn(l...) }()
 	return p.Provider.Nodes(ctx, sel)
 }
 
 func (p *tracedProvider) CreateNode(ctx context.Context, spec provider.NodeSpec) (n provider.Node, err error) {
-	span := p.start(spec.Name, "create")
+	span := trace.Start(ctx, trace.Act, spec.Name, "create")
 	defer func() { span.EndWith(err); p.learn(n) }()
 	return p.Provider.CreateNode(ctx, spec)
 }
 
 func (p *tracedProvider) StartNode(ctx context.Context, id string) (err error) {
-	span := p.start(p.lane(id), "start")
+	span := trace.Start(ctx, trace.Act, p.lane(id), "start")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.StartNode(ctx, id)
 }
 
 func (p *tracedProvider) StopNode(ctx context.Context, id string, grace time.Duration) (err error) {
-	span := p.start(p.lane(id), "stop")
+	span := trace.Start(ctx, trace.Act, p.lane(id), "stop")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.StopNode(ctx, id, grace)
 }
 
 func (p *tracedProvider) CopyTo(ctx context.Context, id, dir string, tar io.Reader) (err error) {
-	span := p.start(p.lane(id), "copy files to it")
+	span := trace.Start(ctx, trace.Act, p.lane(id), "copy files to it")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.CopyTo(ctx, id, dir, tar)
 }
 
 func (p *tracedProvider) CopyFrom(ctx context.Context, id, file string) (r io.ReadCloser, err error) {
-	span := p.start(p.lane(id), "look for "+file)
+	span := trace.Start(ctx, trace.Act, p.lane(id), "look for "+file)
 	defer func() { span.EndWith(err) }()
 	return p.Provider.CopyFrom(ctx, id, file)
 }
 
 func (p *tracedProvider) Remove(ctx context.Context, sel provider.Selector) (err error) {
-	span := p.start(engineLane, "remove")
+	span := trace.Start(ctx, trace.Act, engineLane, "remove")
 	defer func() { span.EndWith(err) }()
 	return p.Provider.Remove(ctx, sel)
 }
@@ -135,14 +131,14 @@ func (p *tracedProvider) Remove(ctx context.Context, sel provider.Selector) (err
 // Exec also records when each line of kubeadm arrived, which tells its phases.
 func (p *tracedProvider) Exec(ctx context.Context, id string, cmd provider.Command) (err error) {
 	lane := p.lane(id)
-	span := p.start(lane, execName(cmd.Args))
+	span := trace.Start(ctx, trace.Act, lane, execName(cmd.Args))
 	defer func() { span.EndWith(err) }()
 	if path.Base(cmd.Args[0]) != "kubeadm" || cmd.Stdout != nil {
 		return p.Provider.Exec(ctx, id, cmd)
 	}
 	var out lineClock
 	cmd.Stdout = &out
-	defer func() { p.r.Add(nodelog.Kubeadm(lane, out.take(), time.Now())...) }()
+	defer func() { trace.FromContext(ctx).Add(nodelog.Kubeadm(lane, out.take(), time.Now())...) }()
 	return p.Provider.Exec(ctx, id, cmd)
 }
 

@@ -12,11 +12,10 @@ func tracedTransport(next http.RoundTripper) http.RoundTripper { return transpor
 type transport struct{ next http.RoundTripper }
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	r := trace.FromContext(req.Context())
-	if r == nil {
+	if trace.FromContext(req.Context()) == nil {
 		return t.next.RoundTrip(req)
 	}
-	span := r.Start(trace.Detail, "requests", req.Method+" "+req.URL.Path)
+	span := trace.Start(req.Context(), trace.Detail, "requests", req.Method+" "+req.URL.Path)
 	resp, err := t.next.RoundTrip(req)
 	if err == nil && resp.StatusCode >= http.StatusBadRequest {
 		span.EndWith(statusError(resp.Status))

@@ -16,6 +16,7 @@ const etcdPeerPort = 2380
 var (
 	skipAlways = []string{
 		"preflight",         // the host was checked; images are in the node
+		"etcd",              // done before, so that etcd starts ahead of what needs it
 		"kubelet-finalize",  // the kubelet has its rotatable certificate already
 		"upload-certs",      // every control plane has its files already
 		"show-join-command", // nobody reads it
@@ -24,11 +25,23 @@ var (
 	skipOthers = []string{"upload-config", "bootstrap-token", "addon"}
 )
 
-// controlPlane renders kubeadm's configuration and command lines.
-func (r *renderer) controlPlane(reg object, first bool) ([]nodespec.File, [][]string, error) {
+// controlPlane renders kubeadm's configuration and command lines, and unless
+// kubeadm must do that itself the kubelet's files. The kubelet then starts with
+// the node, and each static pod as soon as its manifest is there.
+func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 	conf, skip := initFrom(reg, first), slices.Clone(skipAlways)
 	if !first {
 		skip = append(skip, skipOthers...)
+	}
+	out := Node{}
+	// Patches that lie in the node are kubeadm's to apply.
+	if out.Kubelet = reg["patches"] == nil; out.Kubelet {
+		files, err := r.kubeletFiles(reg)
+		if err != nil {
+			return Node{}, err
+		}
+		out.Files = files
+		skip = append(skip, "kubelet-start")
 	}
 	// The command line's list replaces the configuration's.
 	if user, ok := conf["skipPhases"].([]any); ok {
@@ -37,26 +50,29 @@ func (r *renderer) controlPlane(reg object, first bool) ([]nodespec.File, [][]st
 		}
 		delete(conf, "skipPhases")
 	}
-	var files []nodespec.File
-	var commands [][]string
-	if len(r.controls) > 1 && child(r.cluster, "etcd")["external"] == nil {
-		skip = append(skip, "etcd")
-		f, err := r.configFile(EtcdConfigFile, conf, r.withEtcdMembers())
-		if err != nil {
-			return nil, nil, err
-		}
-		files = append(files, f)
-		commands = append(commands, []string{"kubeadm", "init", "phase", "etcd", "local", "--config", EtcdConfigFile})
-	}
 	f, err := r.configFile(ConfigFile, conf, r.cluster)
 	if err != nil {
-		return nil, nil, err
+		return Node{}, err
+	}
+	out.Files = append(out.Files, f)
+	if child(r.cluster, "etcd")["external"] == nil {
+		etcd := ConfigFile
+		if len(r.controls) > 1 {
+			etcd = EtcdConfigFile
+			f, err := r.configFile(EtcdConfigFile, conf, r.withEtcdMembers())
+			if err != nil {
+				return Node{}, err
+			}
+			out.Files = append(out.Files, f)
+		}
+		out.Commands = append(out.Commands, []string{"kubeadm", "init", "phase", "etcd", "local", "--config", etcd})
 	}
 	slices.Sort(skip)
-	return append(files, f), append(commands, []string{
+	out.Commands = append(out.Commands, []string{
 		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print",
 		"--skip-phases=" + strings.Join(slices.Compact(skip), ","),
-	}), nil
+	})
+	return out, nil
 }
 
 // initFrom gives the InitConfiguration that does to a control plane what reg

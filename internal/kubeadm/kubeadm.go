@@ -48,8 +48,11 @@ type Input struct {
 type Node struct {
 	// Files go into the node before its first start.
 	Files []nodespec.File
+	// Kubelet says that Files are all that the kubelet needs, which can start
+	// with the node; else one of Commands starts it.
+	Kubelet bool
 	// Commands are kubeadm's command lines, to be run one after the other. A
-	// worker has none: its kubelet is started when the API is ready.
+	// worker has none.
 	Commands [][]string
 	// Labels are those that a kubelet may not give to its own node; they are
 	// set through the API once the node is registered.

@@ -111,7 +111,7 @@ apiServer:
 	if strings.Contains(conf, "skipPhases") {
 		t.Error("skipPhases stayed in the configuration, where the command line's would replace it")
 	}
-	command := strings.Join(first.Commands[0], " ")
+	command := strings.Join(first.Commands[len(first.Commands)-1], " ")
 	if !strings.Contains(command, "addon/kube-proxy,") {
 		t.Errorf("the user's skipped phase is not in %q", command)
 	}

@@ -101,12 +101,16 @@ func (r *renderer) node(n config.Node, first bool) (Node, error) {
 	}
 	out.Files = append(out.Files, conf)
 
-	var files []nodespec.File
-	if n.Role == nodespec.RoleControlPlane {
-		files, out.Commands, err = r.controlPlane(reg, first)
-	} else {
-		files, err = r.worker(reg)
-	}
-	out.Files = append(out.Files, files...)
+	role, err := r.role(n, reg, first)
+	out.Files, out.Commands, out.Kubelet = append(out.Files, role.Files...), role.Commands, role.Kubelet
 	return out, err
+}
+
+// role renders what depends on whether a node is a control plane.
+func (r *renderer) role(n config.Node, reg object, first bool) (Node, error) {
+	if n.Role == nodespec.RoleControlPlane {
+		return r.controlPlane(reg, first)
+	}
+	files, err := r.kubeletFiles(reg)
+	return Node{Files: files, Kubelet: true}, err
 }

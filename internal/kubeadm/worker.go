@@ -17,8 +17,8 @@ const (
 	dnsIndex = 10
 )
 
-// worker renders what "kubeadm join" writes below /var/lib/kubelet, to the byte.
-func (r *renderer) worker(reg object) ([]nodespec.File, error) {
+// kubeletFiles renders what kubeadm writes below /var/lib/kubelet, to the byte.
+func (r *renderer) kubeletFiles(reg object) ([]nodespec.File, error) {
 	node := child(reg, "nodeRegistration")
 	conf, err := r.expandedKubelet()
 	if err != nil {

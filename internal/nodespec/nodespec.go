@@ -34,7 +34,7 @@ const (
 
 // Protocol is the version of the agreement between the kluster command and the
 // kluster-node program in an image: of Node below, and of the paths.
-const Protocol = 1
+const Protocol = 2
 
 // Role of a machine in a cluster.
 type Role string

@@ -106,10 +106,10 @@ func explain(links []link, all []Span, depth int) {
 // inside are the spans that may explain s.
 func inside(all []Span, s Span) []Span {
 	if s.Kind == Step {
-		if acts := overlapping(all, s, func(o Span) bool { return o.Kind == Act }); len(acts) > 0 {
+		if acts := overlapping(all, s, func(o Span) bool { return o.Kind == Act && (o.Within == s.Name || o.Within == "") }); len(acts) > 0 {
 			return acts
 		}
-		return overlapping(all, s, func(o Span) bool { return o.Kind == Detail })
+		return overlapping(all, s, func(o Span) bool { return o.Kind == Detail && (o.Within == s.Name || o.Within == "") })
 	}
 	on, known := s.Track, s.Track != Host
 	if s.Track == Host {
@@ -119,7 +119,8 @@ func inside(all []Span, s Span) []Span {
 	limit := time.Duration(float64(s.Duration()) * same)
 	return overlapping(all, s, func(o Span) bool {
 		about := o.Track == on || o.Track == Cluster || o.Track == Host && nodeOf(o.Lane) == on
-		return o.Kind == Detail && (about || !known) && o.Duration() < limit
+		ours := o.Within == s.Within || o.Within == "" || s.Within == ""
+		return o.Kind == Detail && ours && (about || !known) && o.Duration() < limit
 	})
 }
 

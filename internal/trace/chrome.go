@@ -71,6 +71,12 @@ func sorted(what string, pid, tid, place int) event {
 
 func eventOf(s Span, began time.Time, pid, tid int) event {
 	e := event{Name: s.Name, Category: kindNames[s.Kind], Time: micros(s.Start, began), Process: pid, Thread: tid}
+	if s.Within != "" {
+		if s.Args == nil {
+			s.Args = map[string]string{}
+		}
+		s.Args["step"] = s.Within // of a copy; see Spans
+	}
 	if len(s.Args) > 0 {
 		e.Args = s.Args
 	}

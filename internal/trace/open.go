@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-type contextKey struct{}
+type (
+	contextKey struct{}
+	stepKey    struct{}
+)
 
 // NewContext carries r to whatever gets the context.
 func NewContext(ctx context.Context, r *Recorder) context.Context {
@@ -18,6 +21,15 @@ func FromContext(ctx context.Context) *Recorder {
 	return r
 }
 
+// Within says that what is started with the context belongs to a step: several
+// may run at once. Without a recorder it gives ctx.
+func Within(ctx context.Context, step string) context.Context {
+	if FromContext(ctx) == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, stepKey{}, step)
+}
+
 // Open is a span under way. The zero value is one that nobody records.
 type Open struct {
 	r *Recorder
@@ -26,7 +38,11 @@ type Open struct {
 
 // Start begins a span on the host's track, recorded by whom ctx carries.
 func Start(ctx context.Context, kind Kind, lane, name string) Open {
-	return FromContext(ctx).Start(kind, lane, name)
+	o := FromContext(ctx).Start(kind, lane, name)
+	if o.r != nil {
+		o.s.Within, _ = ctx.Value(stepKey{}).(string)
+	}
+	return o
 }
 
 // Start begins a span on the host's track.

@@ -60,6 +60,22 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// Steps that run at once are explained by their own acts.
+func TestSummaryOfStepsAtOnce(t *testing.T) {
+	act := func(within, name string, from, to int) trace.Span {
+		s := span(trace.Act, trace.Host, "n", name, from, to)
+		s.Within = within
+		return s
+	}
+	text := play(t, 30,
+		span(trace.Step, trace.Host, "plan", "one", 0, 30), act("one", "ours", 2, 28),
+		span(trace.Step, trace.Host, "plan", "two", 5, 25), act("two", "theirs", 5, 29),
+	).Summary()
+	if !strings.Contains(text, "n: ours\n") || strings.Contains(text, "theirs") {
+		t.Error(text)
+	}
+}
+
 // A summary is one screen, and keeps what took longest with what it explains.
 func TestSummaryIsOneScreen(t *testing.T) {
 	spans := []trace.Span{span(trace.Step, trace.Host, "plan", "long", 100, 900)}

@@ -49,8 +49,10 @@ type Span struct {
 	// node that it is about, or something else for what is about none.
 	Track, Lane string
 	Name        string
-	Start, End  time.Time
-	Args        map[string]string
+	// Within is the step that an act belongs to, "" where that is not known.
+	Within     string
+	Start, End time.Time
+	Args       map[string]string
 }
 
 // Duration of the span.

@@ -14,7 +14,7 @@ import (
 var repairs = []string{
 	"user-namespace", "cgroup-mounts-writable", "mount-setuid", "shared-mounts", "cgroup-v1-unscoped",
 	"cgroup-v1-misc", "cgroup-v1-unified", "cgroup-v1-kubelet", "booted-mark", "machine-id", "product-files", "kernel-log",
-	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment",
+	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment", "static-pods",
 	"runtime-configuration", "pod-network-configuration",
 }
 
@@ -78,8 +78,8 @@ func TestReadNode(t *testing.T) {
 		name, text, want string
 		fails            bool
 	}{
-		{"cluster", `{"protocol":1,"cluster":"c","name":"n"}`, "n", false},
-		{"other protocol", `{"protocol":2,"name":"n"}`, "", true},
+		{"cluster", `{"protocol":2,"cluster":"c","name":"n"}`, "n", false},
+		{"other protocol", `{"protocol":99,"name":"n"}`, "", true},
 		{"damaged", `{`, "", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -88,6 +88,11 @@ var Steps = []Step{
 		Run:  passProxy,
 	},
 	{
+		Name: "static-pods", Needed: true, When: (*Machine).isControlPlane,
+		Why: "the kubelet looks for a folder of static pods that is missing every 20 seconds only",
+		Run: makeManifestsFolder,
+	},
+	{
 		Name: "runtime-configuration", Needed: true,
 		Why: "the container runtime depends on cgroup version, capabilities and the user's patches",
 		Run: configureRuntime,
