@@ -8,16 +8,13 @@ import (
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
-	"github.com/kluster-project/kluster/provider/providertest"
 )
 
 func TestStatusOfAClustersLife(t *testing.T) {
-	for want, change := range map[string]func(*testing.T, *providertest.Provider){
-		"running": func(*testing.T, *providertest.Provider) {},
-		"stopped": func(t *testing.T, p *providertest.Provider) { stop(t, p, "c-lb", "c-control-plane-1", "c-worker-1") },
-		"degraded": func(t *testing.T, p *providertest.Provider) {
-			stop(t, p, "c-worker-1")
-		},
+	for want, stopped := range map[string][]string{
+		"running":  nil,
+		"stopped":  {"c-lb", "c-control-plane-1", "c-worker-1"},
+		"degraded": {"c-worker-1"},
 	} {
 		t.Run(want, func(t *testing.T) {
 			p := engine(t)
@@ -25,20 +22,15 @@ func TestStatusOfAClustersLife(t *testing.T) {
 			if err := p.WriteFile("c-control-plane-1", nodespec.ReadyFile, nil); err != nil {
 				t.Fatal(err)
 			}
-			change(t, p)
+			for _, n := range stopped {
+				if err := p.StopNode(t.Context(), n, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if info, err := manager(t, p).Inspect(t.Context(), "c"); err != nil || info.Status != want || len(info.Nodes) != 3 {
 				t.Errorf("got %+v, %v; want %s", info, err, want)
 			}
 		})
-	}
-}
-
-func stop(t *testing.T, p *providertest.Provider, nodes ...string) {
-	t.Helper()
-	for _, n := range nodes {
-		if err := p.StopNode(t.Context(), n, 0); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
