@@ -70,6 +70,9 @@ var _ = DescribeTable("Bad input is refused with its cause, and nothing is made:
 	Entry("an unknown output format", input{args: []string{"-o", "xml"}, code: 2, says: []string{"xml"}}),
 	Entry("a missing image", input{args: []string{"--image", "kluster.test/none:v0"}, code: 1, says: []string{"kluster.test/none:v0"}}),
 
+	Entry("a kubeconfig that is a directory", input{args: []string{"--kubeconfig", "DIR"}, code: 2, says: []string{"DIR", "not a regular file"}}),
+	Entry("a kubeconfig that is none", input{args: []string{"--kubeconfig", "DIR/binary"}, code: 2, says: []string{"DIR/binary", "not a kubeconfig"}}),
+
 	Entry("a config that does not exist", input{args: []string{"--config", "DIR/none.yaml"}, code: 2, says: []string{"DIR/none.yaml"}}),
 	Entry("a config that is a directory", input{args: []string{"--config", "DIR"}, code: 2, says: []string{"DIR", "directory"}}),
 	Entry("a config that is empty", input{args: []string{"--config", "DIR/empty"}, code: 2, says: []string{"DIR/empty", "empty"}}),
