@@ -33,14 +33,14 @@ type milestones struct {
 	seen  map[string]bool
 }
 
-// lane is the object's own, made by make at first.
-func (m *milestones) lane(object string, make func() *trace.Lane) *trace.Lane {
+// lane is the object's own, made by create at first.
+func (m *milestones) lane(object string, create func() *trace.Lane) *trace.Lane {
+	if m.lanes == nil {
+		m.lanes, m.seen = map[string]*trace.Lane{}, map[string]bool{}
+	}
 	l, ok := m.lanes[object]
 	if !ok {
-		l = make()
-		if m.lanes == nil {
-			m.lanes, m.seen = map[string]*trace.Lane{}, map[string]bool{}
-		}
+		l = create()
 		m.lanes[object] = l
 	}
 	return l

@@ -1,6 +1,9 @@
 package trace
 
 import (
+	"bytes"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,6 +27,33 @@ func FuzzParseStat(f *testing.F) {
 			t.Error("an error without words")
 		}
 	})
+}
+
+// A trace shows the use as counters of the host.
+func TestCounters(t *testing.T) {
+	r := New()
+	r.samples = []sample{{r.began, 0, 0}, {r.began.Add(time.Second), 50, 200}, {r.began.Add(time.Second), 50, 200}}
+	var out bytes.Buffer
+	if err := r.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"traceEvents":[{"name":"CPU busy %","ph":"C","ts":0,"pid":1,"tid":0,"args":{"busy":25}}],`
+	if got := out.String(); !strings.HasPrefix(got, want) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestSampleCPU(t *testing.T) {
+	if _, err := os.Stat("/proc/stat"); err != nil {
+		t.Skip("the kernel does not tell")
+	}
+	r := New()
+	r.SampleCPU(t.Context())()
+	if len(r.cpu()) == 0 {
+		t.Error("nothing was noted")
+	}
+	var none *Recorder
+	none.SampleCPU(t.Context())()
 }
 
 func TestUsage(t *testing.T) {
