@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -105,11 +106,7 @@ func (a *archive) plan(skip int) (archivePlan, error) {
 
 // layerFile names the file of a layer: its digest without "sha256:".
 func layerFile(diffID string) string {
-	_, hex, ok := bytes.Cut([]byte(diffID), []byte(":"))
-	if !ok {
-		return diffID + ".tar"
-	}
-	return string(hex) + ".tar"
+	return strings.TrimPrefix(diffID, "sha256:") + ".tar"
 }
 
 // layerEntry sends a layer as it is held, for then its size is known without

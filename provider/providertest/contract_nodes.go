@@ -3,6 +3,7 @@ package providertest
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -137,7 +138,8 @@ func (s *suite) TestNodeMissing(t *testing.T) {
 	}
 }
 
-// TestPorts publishes one host port twice.
+// TestPorts publishes one host port twice. The node that came second is made
+// anew at another port, under its name and address.
 func (s *suite) TestPorts(t *testing.T) {
 	first, second := s.spec("a"), s.spec("b")
 	port := provider.Port{
@@ -150,7 +152,22 @@ func (s *suite) TestPorts(t *testing.T) {
 	if diff := cmp.Diff(first.Ports, s.node(t, "a").Ports, compareAddrs); diff != "" {
 		t.Errorf("ports (-want +got):\n%s", diff)
 	}
+	network, _ := s.network(t, "net")
+	second.Network, second.Addrs = network.Name, []netip.Addr{network.Subnets[0].Addr().Next().Next()}
+	second.Volumes = []string{"/data"}
+	second.Labels = maps.Clone(s.labels)
+	second.Labels[contractLabel+".node"] = "b"
 	wantIs(t, s.p.StartNode(t.Context(), s.create(t, second).ID), provider.ErrPortTaken)
+	if err := s.p.Remove(t.Context(), second.Labels); err != nil {
+		t.Fatal(err)
+	}
+	second.Ports[0].HostPort = freePort(t)
+	if err := s.p.StartNode(t.Context(), s.create(t, second).ID); err != nil {
+		t.Errorf("at another port: %v", err)
+	}
+	if first := s.node(t, "a"); first.State != provider.StateRunning {
+		t.Errorf("the first node is %s", first.State)
+	}
 }
 
 func freePort(t *testing.T) int {
