@@ -117,7 +117,7 @@ func measure(ctx context.Context, f flags) (*bench.Report, error) {
 	// Every tool talks to the engine that the bench looks at.
 	env := []string{"DOCKER_HOST=" + e.Host()}
 	report, tools, err := bench.Prepare(ctx, e, bench.Exec, bench.Wanted{
-		Kluster: f.kluster, AddWorker: f.addWorker, Kind: f.kind, KindImage: f.kindImage, KindProbe: f.kindProbe, Env: env,
+		Kluster: f.kluster, AddWorker: f.addWorker, Kind: f.kind, KindImage: f.kindImage, KindProbe: f.kindProbe, Env: env, Talk: os.Stderr,
 	})
 	if err != nil {
 		return nil, err

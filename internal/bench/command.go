@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,6 +19,8 @@ type Command struct {
 	// Env are variables besides this process's own, "K=V".
 	Env   []string
 	Stdin string
+	// Talk, if not nil, is where its stderr goes as it comes.
+	Talk io.Writer
 }
 
 // Outcome is a command that has ended.
@@ -42,6 +45,9 @@ func Exec(ctx context.Context, c Command) (Outcome, error) {
 	cmd := exec.CommandContext(ctx, c.Program, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.Stdin), &stdout, &stderr
+	if c.Talk != nil {
+		cmd.Stderr = io.MultiWriter(&stderr, c.Talk)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = goodbye

@@ -76,7 +76,7 @@ func (f *floor) run(ctx context.Context, s *FloorSample) error {
 // start starts etcd, and kube-apiserver as soon as etcd takes connections: one
 // that asks in vain waits a second before it asks again.
 func (f *floor) start(ctx context.Context, failed context.CancelCauseFunc, all *[]*process) error {
-	etcd, err := start(f.etcd, failed)
+	etcd, err := start(ctx, f.etcd, failed)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (f *floor) start(ctx context.Context, failed context.CancelCauseFunc, all *
 	if err := f.waitEtcd(ctx); err != nil {
 		return err
 	}
-	apiserver, err := start(f.apiserver, failed)
+	apiserver, err := start(ctx, f.apiserver, failed)
 	if err != nil {
 		return err
 	}
@@ -130,8 +130,8 @@ type process struct {
 }
 
 // start starts a process that must not end by itself: failed hears if it does.
-func start(args []string, failed context.CancelCauseFunc) (*process, error) {
-	p := &process{cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
+func start(ctx context.Context, args []string, failed context.CancelCauseFunc) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, args[0], args[1:]...), ended: make(chan struct{})}
 	p.cmd.Dir = filepath.Dir(args[0])
 	p.cmd.Stderr = &p.stderr
 	// Its end is the bench's to order, also after a Ctrl-C.

@@ -67,7 +67,7 @@ var etcdPorts = []string{"2379", "2380", "2381"}
 // newFloor takes programs, flags and certificates out of a node image into dir,
 // where the floor will also write. Nothing of it is made again later.
 func newFloor(ctx context.Context, engine Engine, image, kubernetes, dir string) (*floor, error) {
-	ports, err := freePorts(len(etcdPorts) + 1)
+	ports, err := freePorts(ctx, len(etcdPorts)+1)
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +107,10 @@ func newFloor(ctx context.Context, engine Engine, image, kubernetes, dir string)
 }
 
 // freePorts finds ports of 127.0.0.1 that nobody listens on.
-func freePorts(n int) ([]int, error) {
+func freePorts(ctx context.Context, n int) ([]int, error) {
 	var ports []int
 	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("finding a free port: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type Wanted struct {
 	Kind, KindImage, KindProbe string
 	// Env are variables of every tool's process, "K=V".
 	Env []string
+	// Talk is where progress goes.
+	Talk io.Writer
 }
 
 // Prepare sees that images are there, which is all that is made before a clock
@@ -62,7 +65,7 @@ func (r *Report) prepareKluster(ctx context.Context, engine Engine, exec Runner,
 		return Tool{}, fmt.Errorf("reading what kluster version printed: %w", err)
 	}
 	// Says the name of the image that create will take, and makes it if it is not there.
-	out, err = exec(ctx, Command{Program: program, Args: []string{"build", "node-image"}, Env: w.Env})
+	out, err = exec(ctx, Command{Program: program, Args: []string{"build", "node-image"}, Env: w.Env, Talk: w.Talk})
 	if err != nil {
 		return Tool{}, err
 	}
