@@ -42,7 +42,7 @@ func (c *creation) startControlPlanes(ctx context.Context) error {
 
 // connectAsAdmin makes the create's own client, with a certificate of its own.
 func (c *creation) connectAsAdmin() error {
-	admin, err := c.ca.Admin()
+	admin, err := c.ca.SuperAdmin()
 	if err != nil {
 		return err
 	}

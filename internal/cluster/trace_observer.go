@@ -51,7 +51,7 @@ func (c *creation) observe(ctx context.Context) {
 
 // observers are clients of each API server itself, by node.
 func (c *creation) observers() (map[string]*kubernetes.Clientset, error) {
-	admin, err := c.ca.Admin()
+	admin, err := c.ca.SuperAdmin()
 	if err != nil {
 		return nil, err
 	}

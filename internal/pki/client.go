@@ -34,11 +34,11 @@ func (a *Authority) KubeletFiles(node string) ([]nodespec.File, error) {
 // Client is a client certificate and its key, as PEM.
 type Client struct{ Certificate, Key []byte }
 
-// Admin makes the administrator's certificate. Its group is bound to
-// cluster-admin by the ClusterRoleBinding kubeadm:cluster-admins, which kubeadm
-// init makes; until then it may do nothing.
-func (a *Authority) Admin() (Client, error) {
-	c, err := a.client("kubernetes-admin", "kubeadm:cluster-admins")
+// SuperAdmin makes a certificate that an API server obeys from its first moment,
+// before there are roles, as kubeadm's super-admin.conf holds one. It is for the
+// create itself and is kept nowhere: nothing could ever take it back.
+func (a *Authority) SuperAdmin() (Client, error) {
+	c, err := a.client("kubernetes-super-admin", "system:masters")
 	if err != nil {
 		return Client{}, fmt.Errorf("making the administrator's certificate: %w", err)
 	}

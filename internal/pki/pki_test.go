@@ -118,11 +118,11 @@ func TestKubeletFiles(t *testing.T) {
 
 func TestAdmin(t *testing.T) {
 	a := authorityOf(t)
-	c, err := a.Admin()
+	c, err := a.SuperAdmin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkClient(t, a, c.Certificate, c.Key, "kubernetes-admin", "kubeadm:cluster-admins")
+	checkClient(t, a, c.Certificate, c.Key, "kubernetes-super-admin", "system:masters")
 }
 
 func checkClient(t *testing.T, a *Authority, cert, key []byte, user, group string) {
