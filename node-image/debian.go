@@ -88,10 +88,11 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 		"--format=tar", "--variant=" + r.Variant, "--architectures=" + b.r.Arch,
 		"--include=" + strings.Join(packages, ","),
 	}
-	for _, p := range excluded {
-		if !r.extracted() { // their version stands in a file of usr/share/doc
+	if !r.extracted() { // their version stands in a file of usr/share/doc
+		for _, p := range excluded {
 			args = append(args, "--dpkgopt=path-exclude="+p)
 		}
+		args = append(args, "--hook-dir="+mergedUsr)
 	}
 	for _, o := range aptOptions(ctx) {
 		args = append(args, "--aptopt="+o)
@@ -102,8 +103,13 @@ func (b *builder) mmdebstrap(ctx context.Context, r Root, packages []string, out
 	return runCommand(ctx, cmd, debianArchive)
 }
 
+// mergedUsr are mmdebstrap's own hooks that make /bin and the like links into
+// /usr from the start. Without them apt satisfies that with the package usrmerge,
+// which brings all of perl (47 MB).
+const mergedUsr = "/usr/share/mmdebstrap/hooks/merged-usr"
+
 // rootFormat changes when the same packages give another root.
-const rootFormat = 1
+const rootFormat = 2
 
 // extracted says whether packages are unpacked but not installed.
 func (r *Root) extracted() bool { return r.Variant == "extract" }

@@ -34,7 +34,7 @@ var _ = Describe("kubeadm inside a control plane", harness.Short, func() {
 
 	// The test is a unit test that needs a kubeadm and may write what it likes.
 	It("takes whatever kluster renders", func(ctx SpecContext) {
-		const copied = "/tmp/render.test"
+		const copied = "/root/render.test" // nothing in /tmp can be run
 		program, err := os.Open(compiledTest(ctx, "github.com/kluster-project/kluster/internal/kubeadm"))
 		Expect(err).NotTo(HaveOccurred())
 		defer program.Close()

@@ -26,6 +26,11 @@ var kernelParameters = []kernelParameter{
 	// Pods cannot send with an address that is not theirs.
 	{path: "net/ipv4/conf/all/rp_filter", value: "1"},
 	{path: "net/ipv4/conf/default/rp_filter", value: "1"},
+	// Every packet to a Service without endpoints is refused aloud. The kernel's
+	// limit of one answer a second (after six) leaves others in silence: a
+	// resolver whose server is not up yet waits for 5 seconds each time.
+	{path: "net/ipv4/icmp_ratelimit", value: "0"},
+	{path: "net/ipv6/icmp/ratelimit", value: "0", ipv6Only: true},
 	{path: "net/ipv6/conf/all/disable_ipv6", value: "0", ipv6Only: true},
 	{path: "net/ipv6/conf/default/disable_ipv6", value: "0", ipv6Only: true},
 	{path: "net/ipv6/conf/all/forwarding", value: "1", ipv6Only: true},
