@@ -24,6 +24,10 @@ import (
 // observeEvery is how often an API server is looked at while a create is traced.
 const observeEvery = 50 * time.Millisecond
 
+// askTime bounds one such look, so that a server that takes connections and
+// does not answer is not taken for one that is slow to.
+const askTime = time.Second
+
 // observer looks at a cluster from the host while it is created: when each API
 // server answers, and what becomes of nodes and pods.
 type observer struct {
@@ -125,7 +129,7 @@ func (o *observer) apiServer(ctx context.Context, node string, client *kubernete
 // askReady asks for /readyz: the code is 0 when there is no answer, and the
 // text says what is not ready.
 func askReady(ctx context.Context, client *kubernetes.Clientset) (code int, text string) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	result := client.RESTClient().Get().AbsPath("/readyz").MaxRetries(0).Do(ctx)
 	result.StatusCode(&code)
