@@ -67,13 +67,13 @@ func parseStat(stat string) (busy, total int64, err error) {
 		return 0, 0, fmt.Errorf("no line of all processors: %q", line)
 	}
 	for i, f := range fields[1:min(len(fields), 9)] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil || n < 0 {
+		n, err := strconv.ParseUint(f, 10, 59) // the sum of eight is an int64
+		if err != nil {
 			return 0, 0, fmt.Errorf("field %d of %q is no number of ticks", i+1, line)
 		}
-		total += n
+		total += int64(n)
 		if i != 3 && i != 4 { // idle, iowait
-			busy += n
+			busy += int64(n)
 		}
 	}
 	return busy, total, nil

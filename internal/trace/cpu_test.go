@@ -22,9 +22,10 @@ func TestParseStat(t *testing.T) {
 
 func FuzzParseStat(f *testing.F) {
 	f.Add("cpu  100 5 50 800 40 1 2 3 9 9\n")
+	f.Add("cpu 9223372036854775807 9223372036854775807 1 1 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, _, err := parseStat(text); err != nil && err.Error() == "" {
-			t.Error("an error without words")
+		if busy, total, err := parseStat(text); busy < 0 || busy > total || err != nil && total != 0 {
+			t.Errorf("%d of %d, %v", busy, total, err)
 		}
 	})
 }

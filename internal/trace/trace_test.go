@@ -2,7 +2,6 @@ package trace_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,7 +106,7 @@ func recorded(t *testing.T, f func(r *trace.Recorder)) *trace.Recorder {
 
 func TestWrite(t *testing.T) {
 	r := recorded(t, func(r *trace.Recorder) {
-		ctx := trace.NewContext(context.Background(), r)
+		ctx := trace.NewContext(t.Context(), r)
 		step := trace.Start(ctx, trace.Step, "plan", "nodes")
 		time.Sleep(1500 * time.Microsecond)
 		act := trace.Start(ctx, trace.Act, "c-1", "start")
