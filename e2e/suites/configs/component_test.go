@@ -67,10 +67,14 @@ func noFlag(component, name string) check {
 }
 
 // kubelet checks a field of the configuration that a node's kubelet runs with.
+// A kubelet turns API servers away until it has heard of their rights.
 func kubelet(node string, want any, path ...string) check {
 	return check{fmt.Sprintf("kubelet of %s: %v is %v", node, path, want), func(ctx SpecContext, c *made) {
-		b, err := c.Client.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes/" + c.node(node) + "/proxy/configz").DoRaw(ctx)
-		Expect(err).NotTo(HaveOccurred())
+		var b []byte
+		Eventually(ctx, func(ctx context.Context) (err error) {
+			b, err = c.Client.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes/" + c.node(node) + "/proxy/configz").DoRaw(ctx)
+			return err
+		}).WithTimeout(settle).Should(Succeed())
 		var doc map[string]any
 		Expect(json.Unmarshal(b, &doc)).To(Succeed())
 		holds(dig(doc["kubeletconfig"], path...), want)

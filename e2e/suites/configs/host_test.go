@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -96,14 +95,25 @@ func engineSocket(path string) need {
 	}
 }
 
-// makes tells of folders, the outer ones first, that the engine makes for a
-// mount: they go when the spec ends, unless they were there.
-func makes(paths ...string) need {
+// folder makes a folder; it goes when the spec ends, unless it was there.
+func folder(path string) need {
 	return func(context.Context, *harness.Kluster) string {
-		for _, path := range paths {
-			if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-				DeferCleanup(os.Remove, path)
-			}
+		err := os.Mkdir(path, 0o755)
+		if errors.Is(err, os.ErrExist) {
+			return ""
+		}
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(os.Remove, path)
+		return ""
+	}
+}
+
+// makes tells of a folder that the engine makes for a mount, below one of the
+// spec's own: it goes when the spec ends, unless it was there.
+func makes(path string) need {
+	return func(context.Context, *harness.Kluster) string {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			DeferCleanup(os.Remove, path)
 		}
 		return ""
 	}
@@ -121,40 +131,4 @@ func nodeImage(version string) need {
 		}
 		return fmt.Sprintf("there is no node image of %s (kluster build node-image --kubernetes-version %s)", version, version)
 	}
-}
-
-// sharedMount needs the mount that a host path lies on to send its changes on,
-// as a peer ("shared:") or, where either will do, to get them ("master:").
-func sharedMount(path string, kinds ...string) need {
-	return func(context.Context, *harness.Kluster) string {
-		text, err := os.ReadFile("/proc/self/mountinfo")
-		Expect(err).NotTo(HaveOccurred())
-		tags := propagation(string(text), path)
-		for _, kind := range kinds {
-			if slices.ContainsFunc(tags, func(tag string) bool { return strings.HasPrefix(tag, kind) }) {
-				return ""
-			}
-		}
-		return fmt.Sprintf("%s lies on a mount that is none of %v", path, kinds)
-	}
-}
-
-// propagation is what a mountinfo file says of the mount that a path lies on:
-// "shared:1", "master:2", or nothing for a private one.
-func propagation(mountinfo, path string) []string {
-	var tags []string
-	longest := -1
-	for line := range strings.Lines(mountinfo) {
-		fields := strings.Fields(line)
-		end := slices.Index(fields, "-")
-		if end < 6 || !below(path, fields[4]) || len(fields[4]) < longest {
-			continue // of two mounts on one point the later one counts
-		}
-		longest, tags = len(fields[4]), fields[6:end]
-	}
-	return tags
-}
-
-func below(path, dir string) bool {
-	return dir == "/" || path == dir || strings.HasPrefix(path, dir+"/")
 }

@@ -105,11 +105,15 @@ var kindRows = map[string]row{
 		podSubnets("10.244.0.0/16"), serviceSubnets("10.96.0.0/16"),
 	}},
 	"mounts-propagation.yaml": {
-		nodes: single, needs: []need{sharedMount("/mnt", "shared:", "master:"), sharedMount("/media", "shared:"), makes("/mnt", "/media")},
-		checks: []check{propagates("control-plane-1", "/host/mnt", "master:"), propagates("control-plane-1", "/host/media", "shared:")},
+		nodes: single, needs: []need{sharedFolder("/tmp/kluster-from-host"), sharedFolder("/tmp/kluster-both-ways")}, checks: []check{
+			propagates("control-plane-1", "/from-host", "/tmp/kluster-from-host", "master"),
+			propagates("control-plane-1", "/both-ways", "/tmp/kluster-both-ways", "shared"),
+		},
 	},
 	"mounts.yaml": {
-		nodes: pairNodes, needs: []need{engineSocket("/var/run/docker.sock"), makes("/tmp/kluster-files", "/tmp/kluster-files/a")}, checks: []check{
+		nodes: pairNodes,
+		needs: []need{engineSocket("/var/run/docker.sock"), folder("/tmp/kluster-files"), makes("/tmp/kluster-files/a")},
+		checks: []check{
 			writes("control-plane-1", "/files", "/tmp/kluster-files/a"),
 			sees("control-plane-1", "/other-files/audit.yaml", "files/audit.yaml"), readOnly("control-plane-1", "/other-files"),
 			socket("worker-1", "/var/run/docker.sock"),
@@ -121,11 +125,11 @@ var kindRows = map[string]row{
 	}},
 	"ports.yaml": {
 		nodes: pairNodes,
-		needs: []need{freePort("udp", "0.0.0.0:80"), freePort("tcp", "127.0.0.1:80"), freePort("tcp", "127.0.0.2:80"), sctp},
+		needs: []need{freePort("udp", "0.0.0.0:80"), freePort("tcp", "127.0.0.1:80"), freePort("tcp", "127.0.0.2:80")},
 		checks: []check{
 			server("127.0.0.1", ""), publishes("lb", "16443/tcp", "0.0.0.0", ""),
 			publishes("control-plane-1", "80/udp", "0.0.0.0", "80"), publishes("control-plane-1", "80/tcp", "127.0.0.1", "80"),
-			publishes("control-plane-1", "31000/sctp", "0.0.0.0", ""), publishes("control-plane-1", "31001/tcp", "0.0.0.0", ""),
+			publishes("control-plane-1", "31000/udp", "0.0.0.0", ""), publishes("control-plane-1", "31001/tcp", "0.0.0.0", ""),
 			publishes("worker-1", "80/tcp", "127.0.0.2", "80"),
 		},
 	},
@@ -137,4 +141,5 @@ var kindRows = map[string]row{
 		containerd("worker-1", "[http://registry:5000]", "plugins", criImages, "registry", "mirrors", "localhost:5001", "endpoint"),
 		containerd("worker-1", "", "plugins", criImages, "registry", "config_path"),
 	}},
+	"sctp.yaml": {nodes: single, needs: []need{sctp}, checks: []check{publishes("control-plane-1", "31000/sctp", "0.0.0.0", "")}},
 }

@@ -13,19 +13,39 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // settle bounds what a cluster does just after its create.
 const settle = time.Minute
 
+// podRanges are each node's ranges of pod addresses. The controller manager
+// gives them, which a create without a pod network does not wait for.
+func (c *made) podRanges(ctx SpecContext) map[string][]netip.Prefix {
+	GinkgoHelper()
+	ranges := map[string][]netip.Prefix{}
+	Eventually(ctx, func(g Gomega, ctx context.Context) {
+		list, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		clear(ranges)
+		for _, n := range list.Items {
+			g.Expect(n.Spec.PodCIDRs).NotTo(BeEmpty(), n.Name)
+			for _, text := range n.Spec.PodCIDRs {
+				ranges[n.Name] = append(ranges[n.Name], netip.MustParsePrefix(text))
+			}
+		}
+	}).WithTimeout(settle).Should(Succeed())
+	return ranges
+}
+
 // podSubnets checks that every node's ranges are out of these, one each.
 func podSubnets(want ...string) check {
 	return check{fmt.Sprintf("pods in %v", want), func(ctx SpecContext, c *made) {
-		for _, n := range c.Nodes(ctx) {
-			Expect(n.Spec.PodCIDRs).To(HaveLen(len(want)), n.Name)
-			for i, text := range n.Spec.PodCIDRs {
-				Expect(within(netip.MustParsePrefix(text).Addr(), want[i])).To(BeTrue(), "%s of %s in %s", text, n.Name, want[i])
+		for node, ranges := range c.podRanges(ctx) {
+			Expect(ranges).To(HaveLen(len(want)), node)
+			for i, r := range ranges {
+				Expect(within(r.Addr(), want[i])).To(BeTrue(), "%s of %s in %s", r, node, want[i])
 			}
 		}
 	}}
@@ -33,19 +53,23 @@ func podSubnets(want ...string) check {
 
 func podRangeBits(want int) check {
 	return check{fmt.Sprintf("/%d of pods per node", want), func(ctx SpecContext, c *made) {
-		for _, n := range c.Nodes(ctx) {
-			Expect(netip.MustParsePrefix(n.Spec.PodCIDR).Bits()).To(Equal(want), n.Name)
+		for node, ranges := range c.podRanges(ctx) {
+			Expect(ranges[0].Bits()).To(Equal(want), node)
 		}
 	}}
 }
 
-// serviceSubnets checks the ranges that Services get addresses of.
+// serviceSubnets checks the ranges that Services get addresses of, and that of
+// the API's own Service, which an API server makes once it runs.
 func serviceSubnets(want ...string) check {
 	return check{fmt.Sprintf("Services in %v", want), func(ctx SpecContext, c *made) {
 		Expect(c.flags(ctx, "control-plane-1", "kube-apiserver")).
 			To(HaveKeyWithValue("service-cluster-ip-range", strings.Join(want, ",")))
-		s, err := c.Client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
-		Expect(err).NotTo(HaveOccurred())
+		var s *corev1.Service
+		Eventually(ctx, func(ctx context.Context) (err error) {
+			s, err = c.Client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
+			return err
+		}).WithTimeout(settle).Should(Succeed())
 		Expect(within(netip.MustParseAddr(s.Spec.ClusterIP), want[0])).To(BeTrue(), s.Spec.ClusterIP)
 	}}
 }

@@ -7,7 +7,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -41,7 +40,7 @@ func waitsForNetwork(ctx SpecContext, c *made) {
 				return corev1.NodeCondition{}, err
 			}
 			return harness.NodeReady(*now), nil
-		}).WithTimeout(time.Minute).Should(And(
+		}).WithTimeout(settle).Should(And(
 			HaveField("Status", corev1.ConditionFalse), HaveField("Message", ContainSubstring("network")),
 		), n.Name)
 	}
@@ -159,14 +158,5 @@ func readOnly(node, dir string) check {
 func socket(node, file string) check {
 	return check{fmt.Sprintf("%s is a socket in %s", file, node), func(ctx SpecContext, c *made) {
 		c.MustExec(ctx, c.node(node), "test", "-S", file)
-	}}
-}
-
-// propagates checks how a mount in a node is tied to the host's: "shared:" or
-// "master:".
-func propagates(node, dir, kind string) check {
-	return check{fmt.Sprintf("%s in %s is %s", dir, node, kind), func(ctx SpecContext, c *made) {
-		text := c.MustExec(ctx, c.node(node), "cat", "/proc/self/mountinfo")
-		Expect(propagation(text, dir)).To(ContainElement(HavePrefix(kind)), text)
 	}}
 }
