@@ -48,6 +48,7 @@ func (r *Report) origin() []string {
 		fmt.Sprintf("%s, %d rounds, %s", r.Date.UTC().Format(time.DateOnly), r.Settings.Rounds, commitText(r.Commit)),
 		fmt.Sprintf("%s, %d cores, %.0f GiB, kernel %s, %s", m.CPU, m.Cores, float64(m.MemoryBytes)/(1<<30), m.Kernel, m.OS),
 		fmt.Sprintf("Docker Engine %s, %s, cgroup v%s; the floor's disk: %s", m.Engine, m.StorageDriver, m.CgroupVersion, r.Settings.FloorOn),
+		"load of the last minute before each measurement, the bench's own included: " + r.loads().text(Ratio),
 		fmt.Sprintf("Kubernetes %s, kluster %s, image %s", v.Kubernetes, v.Kluster, v.Image),
 	}
 	kind := r.KindNote
@@ -58,6 +59,17 @@ func (r *Report) origin() []string {
 		}
 	}
 	return append(lines, "kind: "+kind)
+}
+
+func (r *Report) loads() *Spread {
+	var all []float64
+	for _, f := range r.Floor {
+		all = append(all, f.Load)
+	}
+	for _, s := range r.Samples {
+		all = append(all, s.Load)
+	}
+	return SpreadOf(all)
 }
 
 func commitText(commit string) string {

@@ -27,10 +27,10 @@ func fullReport() *Report {
 		KindNote:   "not measured in this run",
 	}
 	for round := range 2 {
-		r.Floor = append(r.Floor, FloorSample{Round: round + 1, ReadySeconds: float64(2 * (round + 1))})
+		r.Floor = append(r.Floor, FloorSample{Round: round + 1, Load: 0.5, ReadySeconds: float64(2 * (round + 1))})
 		for i, c := range Cases {
 			s := Sample{
-				Round: round + 1, Tool: klusterName, Case: c.Name,
+				Round: round + 1, Tool: klusterName, Case: c.Name, Load: 1.25,
 				ReadySeconds: float64(6 * (i + 1)), UsableSeconds: float64(6*(i+1) + 3*round), ReturnedSeconds: float64(10*(i+1) + round),
 				CPUSeconds: 12.5, MemoryBytes: 1_200_000_000, DeleteSeconds: 0.5,
 			}
