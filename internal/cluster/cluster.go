@@ -58,7 +58,7 @@ type Info struct {
 	Name       string     `json:"name"`
 	Kubernetes string     `json:"kubernetesVersion"`
 	Runtime    string     `json:"runtime"`
-	Status     string     `json:"status"` // "running", "stopped", "degraded", "creating", "incomplete"
+	Status     string     `json:"status"` // "running", "stopped", "degraded", "creating", "incomplete", "unknown"
 	Server     string     `json:"server"`
 	Created    time.Time  `json:"created"`
 	Nodes      []NodeInfo `json:"nodes"`

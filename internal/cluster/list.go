@@ -9,7 +9,8 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-// List describes every cluster of the engine, by name.
+// List describes every cluster of the engine, by name. One whose nodes do not
+// answer is told of, and does not hide the others.
 func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	names, err := m.names(ctx)
 	if err != nil {
@@ -18,22 +19,26 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	infos := make([]Info, 0, len(names))
 	for _, name := range names {
 		info, err := m.Inspect(ctx, name)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err != nil {
-			return nil, err
+			m.reporter.Note("cluster %s: %v", name, err)
 		}
 		infos = append(infos, info)
 	}
 	return infos, nil
 }
 
-// Inspect describes one cluster.
+// Inspect describes one cluster, as far as it can be told when there is an error.
 func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
+	info := Info{Name: name, Status: "unknown", Nodes: []NodeInfo{}}
 	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: name})
 	if err != nil {
-		return Info{}, err
+		return info, err
 	}
-	info := Info{Name: name, Status: "incomplete", Nodes: []NodeInfo{}}
 	if len(nodes) == 0 {
+		info.Status = "incomplete"
 		return info, nil
 	}
 	if f, err := factsOf(nodes); err == nil {
@@ -49,7 +54,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	}
 	state, err := m.lifeOf(ctx, nodes)
 	if err != nil {
-		return Info{}, err
+		return info, err
 	}
 	info.Status = statusOf(state, nodes)
 	return info, nil

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -62,6 +63,31 @@ func TestStatusBeforeAClusterIsMade(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"creating": "creating", "incomplete": "incomplete", "net": "incomplete"}, got); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
+	}
+}
+
+func TestListGoesOnWhenANodeDoesNotAnswer(t *testing.T) {
+	p := engine(t)
+	for _, name := range []string{"sick", "well"} {
+		running(t, p, name)
+		if err := p.WriteFile(name+"-control-plane-1", nodespec.ReadyFile, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Fail = func(op, name string) error {
+		if op == "CopyFrom" && name == "sick-control-plane-1" {
+			return errors.New("stuck")
+		}
+		return nil
+	}
+	infos, err := manager(t, p).List(t.Context())
+	if err != nil || len(infos) != 2 || infos[0].Status != "unknown" || len(infos[0].Nodes) != 3 || infos[1].Status != "running" {
+		t.Errorf("got %+v, %v", infos, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if infos, err := manager(t, p).List(ctx); err == nil {
+		t.Errorf("interrupted: %+v", infos)
 	}
 }
 
