@@ -28,6 +28,7 @@ func commands() []command {
 		{"cgroups", "make the kubelet's cgroups; to run before the runtime and the kubelet start", runCgroups},
 		{"store", "link the image's preloaded container images; to run before the runtime starts", runStore},
 		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
+		{"await", "wait until a TCP address (host:port) of this node takes connections", runAwait},
 		{"network", "serve the default pod network", runNetwork},
 		{"hide-product", "OCI hook: hide the host's product files in a container", runHideProduct},
 		{"kluster-ipam", "CNI address plugin of the default pod network", runIPAM},

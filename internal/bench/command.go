@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -58,7 +59,8 @@ func Exec(ctx context.Context, c Command) (Outcome, error) {
 		out.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if err != nil {
-		err = fmt.Errorf("%s %s: %w: %s", c.Program, strings.Join(c.Args, " "), err, tail(stderr.String()))
+		// Without the other words: they are paths of this machine, and go into the table.
+		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(c.Program), c.Args[0], err, tail(stderr.String()))
 	}
 	return out, err
 }

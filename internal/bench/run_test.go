@@ -220,8 +220,8 @@ func TestKindGivesUp(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{klusterName: 4, kindName: 1}, asked); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
-		if !strings.Contains(r.report.KindNote, "no privileged containers") {
-			t.Errorf("note is %q", r.report.KindNote)
+		if told := strings.Join(r.report.failures(), "\n"); !strings.Contains(r.report.KindNote, "recorded") || !strings.Contains(told, "no privileged containers") {
+			t.Errorf("note is %q, failures are %q", r.report.KindNote, told)
 		}
 	})
 }

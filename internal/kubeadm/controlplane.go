@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,8 +10,11 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// etcdPeerPort is where etcd's members talk to each other.
-const etcdPeerPort = 2380
+// Ports of etcd: its members talk to each other on one, clients use the other.
+const (
+	etcdPeerPort   = 2380
+	etcdClientPort = 2379
+)
 
 // Phases of "kubeadm init" that are skipped, and why.
 var (
@@ -55,24 +59,45 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 		return Node{}, err
 	}
 	out.Files = append(out.Files, f)
-	if child(r.cluster, "etcd")["external"] == nil {
-		etcd := ConfigFile
-		if len(r.controls) > 1 {
-			etcd = EtcdConfigFile
-			f, err := r.configFile(EtcdConfigFile, conf, r.withEtcdMembers())
-			if err != nil {
-				return Node{}, err
-			}
-			out.Files = append(out.Files, f)
+	etcd := ConfigFile
+	if len(r.controls) > 1 {
+		etcd = EtcdConfigFile
+		f, err := r.configFile(EtcdConfigFile, conf, r.withEtcdMembers())
+		if err != nil {
+			return Node{}, err
 		}
-		out.Commands = append(out.Commands, []string{"kubeadm", "init", "phase", "etcd", "local", "--config", etcd})
+		out.Files = append(out.Files, f)
 	}
 	slices.Sort(skip)
-	out.Commands = append(out.Commands, []string{
-		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print",
-		"--skip-phases=" + strings.Join(slices.Compact(skip), ","),
-	})
+	all := []string{
+		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print", "--skip-phases=" + strings.Join(slices.Compact(skip), ","),
+	}
+	out.Commands = append(r.starts(child(conf, "localAPIEndpoint"), etcd, out.Kubelet), all)
 	return out, nil
+}
+
+// starts are the command lines before the one that does all that is left. With a
+// kubelet that runs they start each program when what it needs answers, and with
+// the machine to itself: an API server that does not find etcd tries again after
+// a second, and a controller manager that starts beside it only takes its time.
+func (r *renderer) starts(endpoint object, etcdConfig string, kubelet bool) [][]string {
+	phase := func(config string, names ...string) []string {
+		return append(append([]string{"kubeadm", "init", "phase"}, names...), "--config", config)
+	}
+	answers := func(port any) []string {
+		return []string{"kluster-node", "await", net.JoinHostPort(str(endpoint, "advertiseAddress"), fmt.Sprint(port))}
+	}
+	commands := [][]string{phase(ConfigFile, "certs", "all")}
+	if child(r.cluster, "etcd")["external"] == nil {
+		commands = append(commands, phase(etcdConfig, "etcd", "local"))
+		if kubelet {
+			commands = append(commands, answers(etcdClientPort))
+		}
+	}
+	if kubelet {
+		commands = append(commands, phase(ConfigFile, "control-plane", "apiserver"), answers(endpoint["bindPort"]))
+	}
+	return commands
 }
 
 // initFrom gives the InitConfiguration that does to a control plane what reg

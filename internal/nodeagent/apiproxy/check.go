@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 
@@ -101,7 +100,7 @@ func (c *checker) trust() error {
 	}
 	c.client.CloseIdleConnections()
 	c.client.Transport = &http.Transport{
-		DialContext:     (&net.Dialer{Timeout: c.timing.Timeout, Control: markSocket}).DialContext,
+		DialContext:     Dialer(c.timing.Timeout).DialContext,
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 	}
 	c.pem = pem

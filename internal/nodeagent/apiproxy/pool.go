@@ -38,11 +38,12 @@ type server struct {
 type pool struct {
 	timing Timing
 	log    *slog.Logger
-	dialer net.Dialer
+	dialer *net.Dialer
 
 	servers []*server
-	// begun is closed when the first server is ready.
-	begun chan struct{}
+	// begun is closed when the first server is ready, and here when the node's
+	// own is, if it has one.
+	begun, here chan struct{}
 
 	mu     sync.Mutex
 	closed bool
@@ -51,8 +52,8 @@ type pool struct {
 
 func newPool(config Config) *pool {
 	p := &pool{
-		timing: config.Timing, log: config.Log, begun: make(chan struct{}),
-		dialer: net.Dialer{Timeout: config.Timing.Timeout, Control: markSocket},
+		timing: config.Timing, log: config.Log, begun: make(chan struct{}), here: make(chan struct{}),
+		dialer: Dialer(config.Timing.Timeout),
 	}
 	for _, addr := range config.Servers {
 		p.servers = append(p.servers, &server{
@@ -134,21 +135,33 @@ func (p *pool) leave(s *server, session *session) {
 	delete(s.sessions, session)
 }
 
-// whenReady calls f once a server is ready, unless ctx ends first.
+// whenReady calls f once the node's own server is ready, or any where it has
+// none, unless ctx ends first.
 func (p *pool) whenReady(ctx context.Context, f func(context.Context)) {
+	ready := p.begun
+	if slices.ContainsFunc(p.servers, func(s *server) bool { return s.own }) {
+		ready = p.here
+	}
 	select {
 	case <-ctx.Done():
-	case <-p.begun:
+	case <-ready:
 		f(ctx)
 	}
 }
 
-// begin ends the time in which clients are held. It is called with mu held.
-func (p *pool) begin() {
+// begin says that a server is ready. It is called with mu held.
+func (p *pool) begin(s *server) {
+	closeOnce(p.begun)
+	if s.own {
+		closeOnce(p.here)
+	}
+}
+
+func closeOnce(c chan struct{}) {
 	select {
-	case <-p.begun:
+	case <-c:
 	default:
-		close(p.begun)
+		close(c)
 	}
 }
 
@@ -161,7 +174,7 @@ func (p *pool) report(s *server, ok bool) {
 	before := s.health
 	if ok {
 		s.health, s.fails = ready, 0
-		p.begin()
+		p.begin(s)
 	} else if s.fails++; s.fails >= p.timing.Fails {
 		s.health = dead
 	}

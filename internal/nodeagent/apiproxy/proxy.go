@@ -39,7 +39,8 @@ type Config struct {
 	// may appear later; until then readiness is unknown and servers are
 	// tried in order.
 	CAFile string
-	// Ready, if not nil, is called once, when the first server is ready.
+	// Ready, if not nil, is called once, when the node's own server is ready for
+	// the first time, or any where it has none.
 	Ready  func(context.Context)
 	Timing Timing
 	Log    *slog.Logger

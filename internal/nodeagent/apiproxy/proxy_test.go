@@ -378,6 +378,12 @@ func TestClientsAreHeldUntilAServerIsReady(t *testing.T) {
 	if got := <-answer; got != "b" {
 		t.Errorf("answer is %q, want b's", got)
 	}
+	select {
+	case <-p.released:
+		t.Error("said to be ready before the node's own server was")
+	default:
+	}
+	a.unready.Store(false)
 	<-p.released
 }
 

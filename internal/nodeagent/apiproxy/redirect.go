@@ -3,10 +3,12 @@ package apiproxy
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +64,11 @@ func nft(ctx context.Context, rules string) error {
 		return fmt.Errorf("running nft: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// Dialer connects to API servers past a redirection.
+func Dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, Control: markSocket}
 }
 
 // markSocket is a net.Dialer's Control. Without the capability to mark, as in
