@@ -141,7 +141,7 @@ func start(ctx context.Context, args []string, failed context.CancelCauseFunc) (
 	}
 	go func() {
 		err := p.cmd.Wait()
-		failed(fmt.Errorf("%s ended (%w): %s", args[0], err, tail(p.stderr.String())))
+		failed(fmt.Errorf("%s ended (%w): %s", filepath.Base(args[0]), err, tail(p.stderr.String())))
 		close(p.ended)
 	}()
 	return p, nil
