@@ -80,7 +80,7 @@ func TestTraceOfACreateThatFails(t *testing.T) {
 	}
 	for i := range 3 {
 		node := fmt.Sprintf("c-control-plane-%d", i+1)
-		for _, act := range []string{"create", "copy files to it", "start", "wait until it has booted", "run kubeadm init phase etcd local"} {
+		for _, act := range []string{"create", "copy files to it", "start", "wait until it has booted", "run kubeadm init phase certs all"} {
 			if !has(spans, trace.Act, trace.Host, node, act) {
 				t.Errorf("%s: no act %q", node, act)
 			}
@@ -237,7 +237,7 @@ func TestLineClock(t *testing.T) {
 
 func TestExecName(t *testing.T) {
 	for want, args := range map[string][]string{
-		"run kubeadm init phase etcd local": {"kubeadm", "init", "phase", "etcd", "local", "--config", "/etc/x"},
+		"run kubeadm init phase certs all": {"kubeadm", "init", "phase", "etcd", "local", "--config", "/etc/x"},
 		"run sh":                            {"sh", "-c", "a script of more than thirty letters"},
 	} {
 		if got := execName(args); got != want {
