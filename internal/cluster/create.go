@@ -137,9 +137,6 @@ func (c *creation) eachNode(ctx context.Context, f func(ctx context.Context, i i
 	return g.Wait()
 }
 
-// firstControlPlane is the node that does what is done once per cluster.
-func (c *creation) firstControlPlane() provider.Node { return c.nodes[c.cfg.Nodes[0].Name] }
-
 // summary describes what was made, as the engine sees it now.
 func (c *creation) summary(ctx context.Context) (*Summary, error) {
 	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
