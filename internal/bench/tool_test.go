@@ -27,12 +27,16 @@ func TestCommands(t *testing.T) {
 		got  Command
 		want string
 	}{
-		"kluster create": {kluster.Create(Cases[3], "x", "f"),
-			"kluster create --name x --kubeconfig f --output json --control-planes 3 --workers 3"},
+		"kluster create": {
+			kluster.Create(Cases[3], "x", "f"),
+			"kluster create --name x --kubeconfig f --output json --control-planes 3 --workers 3",
+		},
 		"kluster delete": {kluster.Delete("x", "f"), "kluster delete x --kubeconfig f"},
 		"kluster add":    {kluster.AddWorker("x", "f"), "kluster add worker --cluster x"},
-		"kind create": {kind.Create(Cases[1], "x", "f"),
-			"kind create cluster --name x --image kindest/node:v1 --kubeconfig f --config -"},
+		"kind create": {
+			kind.Create(Cases[1], "x", "f"),
+			"kind create cluster --name x --image kindest/node:v1 --kubeconfig f --config -",
+		},
 		"kind delete": {kind.Delete("x", "f"), "kind delete cluster --name x --kubeconfig f"},
 	} {
 		if got := test.got.Program + " " + strings.Join(test.got.Args, " "); got != test.want {
