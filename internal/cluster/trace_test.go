@@ -237,7 +237,7 @@ func TestLineClock(t *testing.T) {
 
 func TestExecName(t *testing.T) {
 	for want, args := range map[string][]string{
-		"run kubeadm init phase certs all": {"kubeadm", "init", "phase", "etcd", "local", "--config", "/etc/x"},
+		"run kubeadm init phase certs all": {"kubeadm", "init", "phase", "certs", "all", "--config", "/etc/x"},
 		"run sh":                           {"sh", "-c", "a script of more than thirty letters"},
 	} {
 		if got := execName(args); got != want {
