@@ -116,35 +116,37 @@ func (r *run) measureFloor(ctx context.Context, round int) {
 func (r *run) measureTool(ctx context.Context, t Tool, c Case, round int) {
 	s := r.measure(ctx, t, c, round)
 	r.report.Samples = append(r.report.Samples, s)
-	if want := r.report.Versions.Kubernetes; s.Kubelet != "" && s.Kubelet != want {
-		r.report.KindNote = fmt.Sprintf("%s ran Kubernetes %s, not %s", t.Name, s.Kubelet, want)
-	}
+	r.noteKind(t, s)
 	r.say("round %d of %d, %s, %s: %s", round, r.opt.Rounds, t.Name, c.Title,
 		result(s.Error, "all Ready %.2f s, usable %.2f s, returned %.2f s, deleted in %.2f s",
 			s.ReadySeconds, s.UsableSeconds, s.ReturnedSeconds, s.DeleteSeconds))
 }
 
-// gaveUp says whether a tool has failed on every cluster it was asked for. Such a
-// kind is one that cannot run here; kluster has to go on.
+// noteKind notes what makes kind's figures others than they seem.
+func (r *run) noteKind(t Tool, s Sample) {
+	want := r.report.Versions.Kubernetes
+	switch {
+	case t.Name != kindName:
+	case r.gaveUp(t):
+		r.report.KindNote = "it cannot run here (see below), so that recorded figures stand in"
+	case s.Kubelet != "" && s.Kubelet != want:
+		r.report.KindNote = fmt.Sprintf("it ran Kubernetes %s, not %s", s.Kubelet, want)
+	}
+}
+
+// gaveUp says whether kind has failed on every cluster it was asked for: then it
+// cannot run here. Whatever becomes of kluster, it has to go on.
 func (r *run) gaveUp(t Tool) bool {
-	if t.Name != kindName {
-		return false
-	}
-	tried := 0
+	tried, failed := 0, 0
 	for _, s := range r.report.Samples {
-		if s.Tool != t.Name {
-			continue
-		}
-		tried++
-		if s.Error == "" {
-			return false
+		if s.Tool == t.Name {
+			tried++
+			if s.Error != "" {
+				failed++
+			}
 		}
 	}
-	if tried == 0 {
-		return false
-	}
-	r.report.KindNote = "it cannot run here (see below), so that recorded figures stand in"
-	return true
+	return t.Name == kindName && tried > 0 && failed == tried
 }
 
 func result(failed, format string, args ...any) string {

@@ -281,3 +281,19 @@ func TestAddWorker(t *testing.T) {
 		}
 	})
 }
+
+// TestKindOfAnotherVersion sees that unlike things are not compared in silence.
+func TestKindOfAnotherVersion(t *testing.T) {
+	for version, want := range map[string]string{"v1.36.3": "", "v1.35.0": "it ran Kubernetes v1.36.3, not v1.35.0"} {
+		synctest.Test(t, func(t *testing.T) {
+			r, _ := newFakeRun(newFakeEngine(), fakeTool(kindName))
+			r.opt.Cases, r.report.Versions.Kubernetes = Cases[:1], version
+			if err := r.rounds(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r.report.KindNote != want {
+				t.Errorf("note is %q, want %q", r.report.KindNote, want)
+			}
+		})
+	}
+}
