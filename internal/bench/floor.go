@@ -74,7 +74,7 @@ func (f *floor) run(ctx context.Context, s *FloorSample) error {
 }
 
 // start starts etcd, and kube-apiserver as soon as etcd takes connections: one
-// that asks in vain waits a second before it asks again.
+// that asks too early pauses, and a long floor would flatter everything else.
 func (f *floor) start(ctx context.Context, failed context.CancelCauseFunc, all *[]*process) error {
 	etcd, err := start(ctx, f.etcd, failed)
 	if err != nil {
