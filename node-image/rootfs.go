@@ -38,7 +38,7 @@ var masked = []string{
 }
 
 // enabled are kluster's units that start with a node.
-var enabled = []string{"containerd.service", "kubelet.service", "kluster-api-proxy.service", "kluster-booted.service", "kluster-network.service"}
+var enabled = []string{"containerd.service", "kubelet.service", "kluster-api-proxy.service", "kluster-booted.service", "kluster-bootstrap.service", "kluster-network.service"}
 
 // rootLinks are further links of a node.
 var rootLinks = map[string]string{

@@ -11,32 +11,22 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/internal/config"
-	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/kubeconfig"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/trace"
 	"github.com/kluster-project/kluster/provider"
 )
 
-// startControlPlanes runs kubeadm on all control planes at once. None joins
-// another: each knows all members of etcd, and two of three are a quorum
-// whichever comes first.
-func (c *creation) startControlPlanes(ctx context.Context) error {
-	return c.eachNode(ctx, func(ctx context.Context, i int, n config.Node) error {
+// waitControlPlanes returns when all control planes have made themselves such,
+// with kubeadm. None joins another: each knows all members of etcd, and two of
+// three are a quorum whichever comes first.
+func (c *creation) waitControlPlanes(ctx context.Context) error {
+	return c.eachNode(ctx, func(ctx context.Context, _ int, n config.Node) error {
 		node := c.nodes[n.Name]
 		if err := c.m.waitBooted(ctx, node); err != nil {
 			return err
 		}
-		for _, args := range c.kubeadm[n.Name].Commands {
-			if err := c.m.provider.Exec(ctx, node.ID, provider.Command{Args: args}); err != nil {
-				return err
-			}
-		}
-		if i == 0 {
-			return nil
-		}
-		// Every control plane may need it while it comes up; a real join leaves none.
-		return c.m.provider.Exec(ctx, node.ID, provider.Command{Args: []string{"rm", "-f", kubeadm.SuperAdminConf}})
+		return c.m.provider.Exec(ctx, node.ID, provider.Command{Args: []string{"kluster-node", "await", "bootstrap"}})
 	}, nodespec.RoleControlPlane)
 }
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -44,13 +45,6 @@ func (c *creation) apiNames() []string {
 	return names
 }
 
-// enabledKubelet is what "systemctl enable kubelet" makes: the kubelet starts with
-// the node, and is held by the node's API proxy until there is an API.
-var enabledKubelet = nodespec.File{
-	Path: "/etc/systemd/system/multi-user.target.wants/kubelet.service",
-	Mode: 0o777, Link: "/usr/lib/systemd/system/kubelet.service",
-}
-
 // nodeFiles are all files of a node before its first start.
 func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 	spec, err := c.nodeFile(n)
@@ -68,8 +62,12 @@ func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 		}
 	}
 	own := []nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: spec}}
-	if c.kubeadm[n.Name].Kubelet {
-		own = append(own, enabledKubelet)
+	if commands := c.kubeadm[n.Name].Commands; len(commands) > 0 {
+		text, err := json.Marshal(commands)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the bootstrap of %s: %w", n.Name, err)
+		}
+		own = append(own, nodespec.File{Path: nodespec.BootstrapFile, Mode: 0o644, Data: text})
 	}
 	return slices.Concat(own, authority, kubelet, c.kubeadm[n.Name].Files), nil
 }

@@ -38,7 +38,7 @@ func createPlan() []Step {
 		{"network", "one per cluster, so that addresses are fixed", []string{"name"}, false, silent((*creation).createNetwork)},
 		{"certificates", "made here, so that no node waits for another", []string{"network"}, false, silent((*creation).makeCertificates)},
 		{"nodes", "all at once, each with its files before its first start", []string{"certificates"}, true, silent((*creation).createNodes)},
-		{"control plane", "all control planes at once, etcd knowing every member from the start", []string{"nodes"}, true, silent((*creation).startControlPlanes)},
+		{"control plane", "all control planes at once, etcd knowing every member from the start", []string{"nodes"}, true, silent((*creation).waitControlPlanes)},
 		{"API", "the first API server is ready behind the load balancer", []string{"nodes"}, true, silent((*creation).waitAPI)},
 		{"add-ons", "roles of the pod network, the default storage class", []string{"API"}, true, silent((*creation).installAddons)},
 		{"readiness", "every node Ready and a pod resolves kubernetes.default", []string{"API"}, true, (*creation).waitReady},

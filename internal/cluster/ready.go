@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,22 +57,17 @@ func (c *creation) waitNodes(ctx context.Context, step status.Step) error {
 	defer trace.Start(ctx, trace.Act, "API", "wait for the nodes").End()
 	labelled := map[string]bool{}
 	var missing []string
-	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
-		list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return false, nil // an API server that restarts is waited for
-		}
-		missing = c.unready(list.Items)
+	err := c.followNodes(ctx, func(nodes map[string]*corev1.Node) (bool, error) {
 		for _, n := range c.cfg.Nodes {
-			registered := slices.ContainsFunc(list.Items, func(o corev1.Node) bool { return o.Name == n.Name })
-			if !registered || labelled[n.Name] {
+			if nodes[n.Name] == nil || labelled[n.Name] {
 				continue
 			}
 			if err := c.labelNode(ctx, n); err != nil {
-				return false, unlessTransient(err)
+				return false, err
 			}
 			labelled[n.Name] = true
 		}
+		missing = c.unready(nodes)
 		step.Detail(strings.Join(missing, ", "))
 		return len(missing) == 0, nil
 	})
@@ -83,26 +77,60 @@ func (c *creation) waitNodes(ctx context.Context, step status.Step) error {
 	return nil
 }
 
+// followNodes calls done with all nodes, by name, whenever one has changed, until
+// it says so or fails for a reason that will not pass.
+func (c *creation) followNodes(ctx context.Context, done func(map[string]*corev1.Node) (bool, error)) error {
+	return c.poll(ctx, func(ctx context.Context) (bool, error) {
+		list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, nil // an API server that restarts is waited for
+		}
+		nodes := map[string]*corev1.Node{}
+		for i := range list.Items {
+			nodes[list.Items[i].Name] = &list.Items[i]
+		}
+		if ok, err := done(nodes); ok || err != nil {
+			return ok, unlessTransient(err)
+		}
+		w, err := c.client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+		if err != nil {
+			return false, nil
+		}
+		defer w.Stop()
+		for event := range w.ResultChan() {
+			n, ok := event.Object.(*corev1.Node)
+			if !ok {
+				return false, nil // an error, such as a version that is too old
+			}
+			nodes[n.Name] = n
+			if ok, err := done(nodes); ok || err != nil {
+				return ok, unlessTransient(err)
+			}
+		}
+		return false, nil
+	})
+}
+
 // unready names the nodes that are not what a create waits for, each with why.
-func (c *creation) unready(nodes []corev1.Node) []string {
+func (c *creation) unready(nodes map[string]*corev1.Node) []string {
 	var out []string
 	for _, n := range c.cfg.Nodes {
-		i := slices.IndexFunc(nodes, func(o corev1.Node) bool { return o.Name == n.Name })
-		if i < 0 {
+		node := nodes[n.Name]
+		if node == nil {
 			out = append(out, n.Name+" is not registered")
 			continue
 		}
 		if !c.provesDNS() {
 			continue
 		}
-		if why := notReady(nodes[i]); why != "" {
+		if why := notReady(node); why != "" {
 			out = append(out, n.Name+": "+why)
 		}
 	}
 	return out
 }
 
-func notReady(n corev1.Node) string {
+func notReady(n *corev1.Node) string {
 	for _, cond := range n.Status.Conditions {
 		if cond.Type == corev1.NodeReady {
 			if cond.Status == corev1.ConditionTrue {

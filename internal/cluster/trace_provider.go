@@ -1,10 +1,8 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -12,7 +10,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/kluster-project/kluster/internal/trace"
-	"github.com/kluster-project/kluster/internal/trace/nodelog"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -128,17 +125,10 @@ func (p *tracedProvider) Remove(ctx context.Context, sel provider.Selector) (err
 	return p.Provider.Remove(ctx, sel)
 }
 
-// Exec also records when each line of kubeadm arrived, which tells its phases.
+// Exec implements provider.Provider.
 func (p *tracedProvider) Exec(ctx context.Context, id string, cmd provider.Command) (err error) {
-	lane := p.lane(id)
-	span := trace.Start(ctx, trace.Act, lane, execName(cmd.Args))
+	span := trace.Start(ctx, trace.Act, p.lane(id), execName(cmd.Args))
 	defer func() { span.EndWith(err) }()
-	if path.Base(cmd.Args[0]) != "kubeadm" || cmd.Stdout != nil {
-		return p.Provider.Exec(ctx, id, cmd)
-	}
-	var out lineClock
-	cmd.Stdout = &out
-	defer func() { trace.FromContext(ctx).Add(nodelog.Kubeadm(lane, out.take(), time.Now())...) }()
 	return p.Provider.Exec(ctx, id, cmd)
 }
 
@@ -154,39 +144,4 @@ func execName(args []string) string {
 		}
 	}
 	return "run " + strings.Join(words, " ")
-}
-
-// lineClock notes when each line that is written to it began to arrive.
-type lineClock struct {
-	mu      sync.Mutex
-	lines   []nodelog.Line
-	partial bool
-}
-
-func (c *lineClock) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	for part := range bytes.Lines(b) {
-		if text := strings.TrimRight(string(part), "\r\n"); c.partial {
-			c.lines[len(c.lines)-1].Text += text
-		} else {
-			c.lines = append(c.lines, nodelog.Line{At: now, Text: text})
-		}
-		c.partial = !bytes.HasSuffix(part, []byte("\n"))
-	}
-	return len(b), nil
-}
-
-// take gives the lines that say something.
-func (c *lineClock) take() []nodelog.Line {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var out []nodelog.Line
-	for _, l := range c.lines {
-		if strings.TrimSpace(l.Text) != "" {
-			out = append(out, l)
-		}
-	}
-	return out
 }

@@ -40,11 +40,14 @@ func traceOf(t *testing.T, nodes int) (spans []trace.Span, asked map[string][]st
 		asked[n.Name] = append(asked[n.Name], strings.Join(cmd.Args, " "))
 		mu.Unlock()
 		switch cmd.Args[0] {
-		case "kubeadm":
-			fmt.Fprint(cmd.Stdout, "[init] one\n[cer", "ts] two\n\n")
+		case "kluster-node":
 			gate.Done()
 			gate.Wait()
 			return 1
+		case "journalctl":
+			for i, text := range []string{"[init] one", "[certs] two"} {
+				fmt.Fprintf(cmd.Stdout, `{"_SYSTEMD_UNIT":"kluster-bootstrap.service","__REALTIME_TIMESTAMP":"%d","MESSAGE":%q}`+"\n", time.Now().UnixMicro()+int64(i), text)
+			}
 		case "sh":
 			if strings.Contains(cmd.Args[2], nodespec.BootRecord) {
 				now := time.Now().UTC().Format(time.RFC3339Nano)
@@ -80,13 +83,13 @@ func TestTraceOfACreateThatFails(t *testing.T) {
 	}
 	for i := range 3 {
 		node := fmt.Sprintf("c-control-plane-%d", i+1)
-		for _, act := range []string{"create", "copy files to it", "start", "wait until it has booted", "run kubeadm init phase certs all"} {
+		for _, act := range []string{"create", "copy files to it", "start", "wait until it has booted", "run kluster-node await bootstrap"} {
 			if !has(spans, trace.Act, trace.Host, node, act) {
 				t.Errorf("%s: no act %q", node, act)
 			}
 		}
 		for _, line := range []string{"[init] one", "[certs] two", "[certs]"} {
-			if !has(spans, trace.Detail, trace.Host, node+" kubeadm", line) {
+			if !has(spans, trace.Detail, node, "kubeadm", line) {
 				t.Errorf("%s: no line %q", node, line)
 			}
 		}
@@ -216,22 +219,6 @@ func TestTracedTransport(t *testing.T) {
 	spans := r.Spans()
 	if len(spans) != 1 || spans[0].Name != "GET /api" || spans[0].Args["error"] != "404 Not Found" {
 		t.Errorf("%+v", spans)
-	}
-}
-
-func TestLineClock(t *testing.T) {
-	var c lineClock
-	for _, part := range []string{"on", "e\ntwo\r\n", "\n  \nthr", "ee"} {
-		if _, err := c.Write([]byte(part)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got []string
-	for _, l := range c.take() {
-		got = append(got, l.Text)
-	}
-	if diff := cmp.Diff([]string{"one", "two", "three"}, got); diff != "" {
-		t.Error(diff)
 	}
 }
 

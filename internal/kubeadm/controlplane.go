@@ -10,11 +10,12 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// Ports of etcd: its members talk to each other on one, clients use the other.
-const (
-	etcdPeerPort   = 2380
-	etcdClientPort = 2379
-)
+// etcdPeerPort is where etcd's members talk to each other.
+const etcdPeerPort = 2380
+
+// etcdLogs is where the log of etcd's static pod appears when the kubelet is about
+// to start it.
+const etcdLogs = "/var/log/pods/kube-system_etcd-*"
 
 // Phases of "kubeadm init" that are skipped, and why.
 var (
@@ -73,31 +74,33 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print", "--skip-phases=" + strings.Join(slices.Compact(skip), ","),
 	}
 	out.Commands = append(r.starts(child(conf, "localAPIEndpoint"), etcd, out.Kubelet), all)
+	if !first {
+		// Every control plane may need it while it comes up; a real join leaves none.
+		out.Commands = append(out.Commands, []string{"rm", "-f", superAdminConf})
+	}
 	return out, nil
 }
 
 // starts are the command lines before the one that does all that is left. With a
-// kubelet that runs they start each program when what it needs answers, and with
-// the machine to itself: an API server that does not find etcd tries again after
-// a second, and a controller manager that starts beside it only takes its time.
+// kubelet that runs they start each program as late as nobody waits for it, and so
+// with the machine to those before it: an API server that does not find etcd tries
+// again after a second, and until it serves no controller manager can do anything.
 func (r *renderer) starts(endpoint object, etcdConfig string, kubelet bool) [][]string {
 	phase := func(config string, names ...string) []string {
 		return append(append([]string{"kubeadm", "init", "phase"}, names...), "--config", config)
-	}
-	answers := func(port any) []string {
-		return []string{"kluster-node", "await", net.JoinHostPort(str(endpoint, "advertiseAddress"), fmt.Sprint(port))}
 	}
 	commands := [][]string{phase(ConfigFile, "certs", "all")}
 	if child(r.cluster, "etcd")["external"] == nil {
 		commands = append(commands, phase(etcdConfig, "etcd", "local"))
 		if kubelet {
-			commands = append(commands, answers(etcdClientPort))
+			commands = append(commands, []string{"kluster-node", "await", "file", etcdLogs})
 		}
 	}
-	if kubelet {
-		commands = append(commands, phase(ConfigFile, "control-plane", "apiserver"), answers(endpoint["bindPort"]))
+	if !kubelet {
+		return commands
 	}
-	return commands
+	address := net.JoinHostPort(str(endpoint, "advertiseAddress"), fmt.Sprint(endpoint["bindPort"]))
+	return append(commands, phase(ConfigFile, "control-plane", "apiserver"), []string{"kluster-node", "await", "tls", address})
 }
 
 // initFrom gives the InitConfiguration that does to a control plane what reg

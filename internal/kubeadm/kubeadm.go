@@ -51,8 +51,8 @@ type Node struct {
 	// Kubelet says that Files are all that the kubelet needs, which can start
 	// with the node; else one of Commands starts it.
 	Kubelet bool
-	// Commands are kubeadm's command lines, to be run one after the other. A
-	// worker has none.
+	// Commands are the command lines that make a control plane of the node, to be
+	// run in it one after the other. A worker has none.
 	Commands [][]string
 	// Labels are those that a kubelet may not give to its own node; they are
 	// set through the API once the node is registered.
@@ -71,9 +71,8 @@ const (
 	EtcdConfigFile = "/etc/kluster/kubeadm-etcd.yaml"
 	// DropInDir holds the kubelet's drop-ins.
 	DropInDir = "/etc/kubernetes/kubelet.conf.d"
-	// SuperAdminConf must be removed from all control planes but the first once
-	// kubeadm has ended well: a join does not leave it.
-	SuperAdminConf = "/etc/kubernetes/super-admin.conf"
+	// superAdminConf is a kubeconfig that a join does not leave.
+	superAdminConf = "/etc/kubernetes/super-admin.conf"
 )
 
 // Render gives every node its part, by name. Errors are of the configuration:

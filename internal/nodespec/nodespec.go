@@ -67,6 +67,10 @@ const (
 	// looked for without running anything in the node: on cgroup v2 a process
 	// put into it before systemd has moved its own would break the hierarchy.
 	BootedFile = "/etc/kluster/booted"
+	// BootstrapFile holds the command lines that make a control plane of the
+	// node, a JSON list of lists of words, and BootstrapResult how they ended.
+	BootstrapFile   = "/etc/kluster/bootstrap.json"
+	BootstrapResult = "/etc/kluster/bootstrapped.json"
 	// StoreDir holds the preloaded images, one folder per runtime, in the
 	// image's read-only layers ("/opt/kluster/store/containerd").
 	StoreDir = "/opt/kluster/store"

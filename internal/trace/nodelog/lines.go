@@ -24,9 +24,13 @@ var (
 	}
 )
 
+// bootstrapUnit is the service whose lines are kubeadm's.
+const bootstrapUnit = "kluster-bootstrap.service"
+
 // Journal reads "journalctl -o json" of a node for what its programs mark.
 func Journal(node string, data []byte) []trace.Span {
 	var all []line
+	var kubeadm []Line
 	for raw := range lines(data) {
 		var entry struct {
 			Unit    string          `json:"_SYSTEMD_UNIT"`
@@ -41,9 +45,12 @@ func Journal(node string, data []byte) []trace.Span {
 			continue
 		}
 		at, text := ownTime(time.UnixMicro(micros), message(entry.Message))
+		if entry.Unit == bootstrapUnit && strings.TrimSpace(text) != "" {
+			kubeadm = append(kubeadm, Line{At: at, Text: text})
+		}
 		all = append(all, line{source: entry.Unit, program: entry.Unit, at: at, text: text})
 	}
-	return marked(node, all)
+	return append(marked(node, all), Kubeadm(node, kubeadm)...)
 }
 
 // message is a journal's field, which is a list of bytes if it is not text.
@@ -123,20 +130,20 @@ func near(at, t time.Time, err error) time.Time {
 	return t
 }
 
-// Kubeadm gives the spans of a kubeadm command whose lines arrived at those
-// times and that ended at end: one per run of lines with the same "[phase]", and
-// one per line, until the next. They are shown below the node's name on the
-// host's track.
-func Kubeadm(node string, out []Line, end time.Time) []trace.Span {
+// Kubeadm gives the spans of kubeadm commands that wrote these lines: one per run
+// of lines with the same "[phase]", and one per line, until the next.
+func Kubeadm(node string, out []Line) []trace.Span {
+	if len(out) == 0 {
+		return nil
+	}
 	var spans []trace.Span
-	lane := node + " kubeadm"
-	phase := ""
+	phase, end := "", out[len(out)-1].At
 	for i, l := range out {
 		until := end
 		if i+1 < len(out) {
 			until = out[i+1].At
 		}
-		span := trace.Span{Track: trace.Host, Lane: lane, Name: l.Text, Start: l.At, End: until}
+		span := trace.Span{Track: node, Lane: "kubeadm", Name: l.Text, Start: l.At, End: until}
 		spans = append(spans, span)
 		if now := phaseOf(l.Text); now != "" && now != phase {
 			phase = now
@@ -147,7 +154,7 @@ func Kubeadm(node string, out []Line, end time.Time) []trace.Span {
 	return slices.Clip(spans)
 }
 
-// Line is one of a command's output and when it arrived.
+// Line is one of a command's output and when it was written.
 type Line struct {
 	At   time.Time
 	Text string

@@ -138,7 +138,8 @@ func TestKubeadm(t *testing.T) {
 		{At: at(2), Text: "[certs] two"},
 		{At: at(3), Text: "\tindented"},
 		{At: at(5), Text: "[wait] three"},
-	}, at(9)))
+		{At: at(9), Text: "[wait] four"},
+	}))
 	want := `00:00:00.000000     1.000ms detail n kubeadm: [init] Using Kubernetes version: v1
 00:00:00.000000     1.000ms detail n kubeadm: [init]
 00:00:00.001000     1.000ms detail n kubeadm: [certs] one
