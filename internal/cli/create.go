@@ -33,6 +33,10 @@ three control planes that also take pods, the rest workers. --control-planes and
 --workers say how many of each instead, and a file (--config) everything else;
 a kind configuration file is accepted as it is.
 
+--ephemeral is for CI: etcd does not wait for the disk, and of each container no
+more than 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
+crash of the host; a node that is killed or restarted still loses nothing.
+
 --trace FILE writes when each step of each node began and ended, as a Chrome
 trace, and prints the chain of what the end had to wait for.
 
@@ -50,6 +54,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 		run = runs[0]
 	}
 	var nodes, controlPlanes, workers int
+	var ephemeral bool
 	cmd := &cobra.Command{
 		Use:     "create",
 		Short:   "Create a cluster",
@@ -60,6 +65,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 			opts.flags.Nodes = given(cmd, "nodes", &nodes)
 			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
 			opts.flags.Workers = given(cmd, "workers", &workers)
+			opts.flags.Ephemeral = given(cmd, "ephemeral", &ephemeral)
 			return a.traced(cmd.Context(), opts.trace, func(ctx context.Context) error { return run(ctx, a, opts) })
 		},
 	}
@@ -71,6 +77,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVarP(&opts.file, "config", "f", "", "configuration `FILE`, - for standard input")
 	f.StringVar(&opts.flags.Image, "image", "", "node image (default: the one of the Kubernetes version)")
 	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
+	f.BoolVar(&ephemeral, "ephemeral", false, "spare the disk: etcd does not wait for it, container logs are short")
 	f.StringVar(&opts.kubeconfig, "kubeconfig", "", "`FILE` to merge the context into (default: $KUBECONFIG or ~/.kube/config)")
 	f.DurationVar(&opts.wait, "wait", 5*time.Minute, "how long to wait for the nodes")
 	f.BoolVar(&opts.retain, "retain", false, "keep what a failed create has made")
@@ -82,7 +89,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 }
 
 // given is value if the flag was on the command line, else nil.
-func given(cmd *cobra.Command, flag string, value *int) *int {
+func given[T any](cmd *cobra.Command, flag string, value *T) *T {
 	if cmd.Flags().Changed(flag) {
 		return value
 	}

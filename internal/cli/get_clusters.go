@@ -37,11 +37,11 @@ func runGetClusters(ctx context.Context, a *app, format string) error {
 }
 
 func clusterTable(infos []cluster.Info, now time.Time) table {
-	t := table{head: []string{"NAME", "STATUS", "VERSION", "RUNTIME", "NODES", "AGE", "SERVER"}}
+	t := table{head: []string{"NAME", "STATUS", "VERSION", "RUNTIME", "NODES", "AGE", "SERVER", "EPHEMERAL"}}
 	for _, c := range infos {
 		t.rows = append(t.rows, []string{
 			c.Name, c.Status, orDash(c.Kubernetes), orDash(c.Runtime), strconv.Itoa(countNodes(c.Nodes)),
-			age(c.Created, now), orDash(c.Server),
+			age(c.Created, now), orDash(c.Server), yesOrDash(c.Ephemeral),
 		})
 	}
 	return t
@@ -54,6 +54,13 @@ func age(created, now time.Time) string {
 		return "-"
 	}
 	return status.Short(now.Sub(created))
+}
+
+func yesOrDash(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "-"
 }
 
 // orDash keeps columns in place where something is not known.

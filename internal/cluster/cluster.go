@@ -61,6 +61,7 @@ type Info struct {
 	Status     string     `json:"status"` // "running", "stopped", "degraded", "creating", "incomplete", "unknown"
 	Server     string     `json:"server"`
 	Created    time.Time  `json:"created"`
+	Ephemeral  bool       `json:"ephemeral"` // made to be lost in a power cut of the host
 	Nodes      []NodeInfo `json:"nodes"`
 }
 

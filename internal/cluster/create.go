@@ -137,8 +137,14 @@ func (c *creation) eachNode(ctx context.Context, f func(ctx context.Context, i i
 	return g.Wait()
 }
 
+// ephemeralNote is what the user of an ephemeral cluster must know.
+const ephemeralNote = "ephemeral: this cluster does not survive a power cut or a crash of its host, since etcd does not wait for the disk"
+
 // summary describes what was made, as the engine sees it now.
 func (c *creation) summary(ctx context.Context) (*Summary, error) {
+	if c.cfg.Ephemeral {
+		c.note(ephemeralNote)
+	}
 	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
 	if err != nil {
 		return nil, err

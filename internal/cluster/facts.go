@@ -15,6 +15,7 @@ type facts struct {
 	Kubernetes string         `json:"kubernetes"`
 	Runtime    string         `json:"runtime"`
 	Subnets    []netip.Prefix `json:"subnets"`
+	Ephemeral  bool           `json:"ephemeral,omitempty"`
 	// Kubeconfig is the absolute path of the file that the create merged its
 	// entry into.
 	Kubeconfig string `json:"kubeconfig,omitempty"`

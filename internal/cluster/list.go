@@ -42,7 +42,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return info, nil
 	}
 	if f, err := factsOf(nodes); err == nil {
-		info.Kubernetes, info.Runtime = f.Kubernetes, f.Runtime
+		info.Kubernetes, info.Runtime, info.Ephemeral = f.Kubernetes, f.Runtime, f.Ephemeral
 	}
 	info.Server, _ = serverOf(nodes) // "" without a load balancer
 	info.Created = nodes[0].Created

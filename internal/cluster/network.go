@@ -14,7 +14,9 @@ import (
 // names are the one thing an engine hands out atomically, so of two creates of
 // one name exactly one gets past here, and the other has made nothing.
 func (c *creation) reserveName(ctx context.Context) error {
-	c.facts = facts{Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Kubeconfig: c.kubeconfig}
+	c.facts = facts{
+		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Ephemeral: c.cfg.Ephemeral, Kubeconfig: c.kubeconfig,
+	}
 	err := c.createLoadBalancer(ctx)
 	if errors.Is(err, provider.ErrNameTaken) {
 		c.made = false

@@ -76,7 +76,7 @@ func (l *nodeLanes) see(e watch.Event, at time.Time) {
 	if n.Spec.PodCIDR != "" && l.first(n.Name, "range") {
 		lane.Reach("node has a pod range", at)
 	}
-	if notReady(*n) == "" && l.first(n.Name, "ready") {
+	if notReady(n) == "" && l.first(n.Name, "ready") {
 		lane.Reach("node is Ready", at)
 	}
 	lane.Set(nodeText(n), at)
@@ -84,7 +84,7 @@ func (l *nodeLanes) see(e watch.Event, at time.Time) {
 
 func nodeText(n *corev1.Node) string {
 	text := "Ready"
-	if why := notReady(*n); why != "" {
+	if why := notReady(n); why != "" {
 		text = "not Ready: " + why
 	}
 	var taints []string

@@ -20,9 +20,11 @@ type Cluster struct {
 	KubernetesVersion string
 	Image             string
 	Runtime           string
-	Nodes             []Node
-	Networking        Networking
-	FeatureGates      map[string]bool
+	// Ephemeral says that the cluster need not survive a power cut of the host.
+	Ephemeral    bool
+	Nodes        []Node
+	Networking   Networking
+	FeatureGates map[string]bool
 	// RuntimeConfig is kube-apiserver's --runtime-config.
 	RuntimeConfig map[string]string
 	Patches       Patches

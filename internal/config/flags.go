@@ -9,6 +9,8 @@ type Flags struct {
 	// Nodes (--nodes) is a shorthand for a number of nodes, ControlPlanes and
 	// Workers say how many of each; nil when not given.
 	Nodes, ControlPlanes, Workers *int
+	// Ephemeral is nil when not given.
+	Ephemeral *bool
 }
 
 // Options are what resolving needs to know of the world.
@@ -50,6 +52,9 @@ func (w *wish) applyFlags(f Flags, p *problems) {
 	override(&w.Runtime, &w.from.runtime, f.Runtime, flags.runtime)
 	override(&w.KubernetesVersion, &w.from.version, f.KubernetesVersion, flags.version)
 	override(&w.Image, &w.from.image, f.Image, flags.image)
+	if f.Ephemeral != nil {
+		w.Ephemeral = f.Ephemeral
+	}
 	w.Nodes = slices.Clone(w.Nodes)
 	for i := range w.Nodes {
 		if f.Image != "" || f.KubernetesVersion != "" && isKindImage(w.Nodes[i].Image) {

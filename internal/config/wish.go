@@ -32,7 +32,10 @@ func flagSources() sources {
 // resolve makes a Cluster of a wish, or an *Invalid of everything that p and
 // it have found.
 func resolve(w wish, o Options, p *problems) (*Cluster, error) {
-	c := &Cluster{FeatureGates: w.FeatureGates, RuntimeConfig: w.RuntimeConfig, Patches: w.patches}
+	c := &Cluster{
+		Ephemeral:    w.Ephemeral != nil && *w.Ephemeral,
+		FeatureGates: w.FeatureGates, RuntimeConfig: w.RuntimeConfig, Patches: w.patches,
+	}
 	resolveVersion(&w, c, o, p)
 	resolveRuntime(&w, c, o, p)
 	resolveName(&w, c)

@@ -25,6 +25,18 @@ var defaultArgs = map[string][]arg{
 	"controllerManager": {{"kube-api-burst", "400"}, {"kube-api-qps", "200"}},
 }
 
+// What an ephemeral cluster spares its host.
+//
+// etcd's data stays on the node's volume: its writes still reach the kernel before
+// they are acknowledged, so that a killed node comes back with all of them. On a
+// tmpfs they would end with the node's container, and take memory. What is lost is
+// what the kernel holds when the host itself goes down.
+const (
+	noFsync       = "unsafe-no-fsync" // a flag of etcd 3.5 and 3.6
+	shortLogSize  = "1Mi"
+	shortLogFiles = 2 // the fewest that a kubelet takes
+)
+
 func (r *renderer) clusterConfiguration() object {
 	c := r.in.Cluster
 	doc := object{
@@ -44,6 +56,9 @@ func (r *renderer) clusterConfiguration() object {
 		if len(c.FeatureGates) > 0 {
 			setArg(child(doc, name), "extraArgs", "feature-gates", joinPairs(c.FeatureGates))
 		}
+	}
+	if c.Ephemeral {
+		setArg(ensure(ensure(doc, "etcd"), "local"), "extraArgs", noFsync, "true")
 	}
 	child(doc, "apiServer")["certSANs"] = r.sans()
 	if len(c.RuntimeConfig) > 0 {
@@ -67,6 +82,10 @@ func (r *renderer) settle(doc object) {
 		}
 	}
 	api["certSANs"] = sans
+	if etcd := child(doc, "etcd"); r.in.Cluster.Ephemeral && etcd["external"] != nil {
+		// kubeadm takes one or the other, and the flag is of no use to others' etcd.
+		delete(etcd, "local")
+	}
 	for _, name := range components {
 		c := child(doc, name)
 		if args, ok := argsOf(c["extraArgs"]); ok && len(args) == 0 {
@@ -105,6 +124,9 @@ func (r *renderer) kubeletConfiguration() object {
 	}
 	if r.in.CgroupVersion == 1 {
 		doc["cgroupDriver"], doc["failCgroupV1"] = "cgroupfs", false
+	}
+	if r.in.Cluster.Ephemeral {
+		doc["containerLogMaxSize"], doc["containerLogMaxFiles"] = shortLogSize, shortLogFiles
 	}
 	if g := r.in.Cluster.FeatureGates; len(g) > 0 {
 		doc["featureGates"] = g
