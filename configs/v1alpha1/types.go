@@ -18,6 +18,10 @@ type Cluster struct {
 	Image string `json:"image,omitempty"`
 	// Container runtime of the nodes. Default: containerd.
 	Runtime string `json:"runtime,omitempty" jsonschema:"example=containerd"`
+	// Whether the cluster may be lost in a power cut or a crash of its host: etcd
+	// does not wait for the disk, and container logs are kept short. A node that is
+	// killed still loses nothing. Default: false.
+	Ephemeral *bool `json:"ephemeral,omitempty"`
 	// Nodes of the cluster, at most 32, at least one of them a control plane,
 	// but not two of them. Default: one control plane.
 	Nodes []Node `json:"nodes,omitempty" jsonschema:"maxItems=32"`
