@@ -33,8 +33,8 @@ three control planes that also take pods, the rest workers. --control-planes and
 --workers say how many of each instead, and a file (--config) everything else;
 a kind configuration file is accepted as it is.
 
---ephemeral is for CI: etcd does not wait for the disk, and of each container no
-more than 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
+--ephemeral is for CI: etcd does not wait for the disk, and of each container
+some 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
 crash of the host; a node that is killed or restarted still loses nothing.
 
 --trace FILE writes when each step of each node began and ended, as a Chrome

@@ -110,7 +110,7 @@ func (f *fakeClusters) Create(ctx context.Context, opt cluster.CreateOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	info := cluster.Info{Name: opt.Config.Name, Kubernetes: "v1.36.3", Runtime: "containerd", Status: "running", Server: "https://127.0.0.1:40000"}
+	info := cluster.Info{Name: opt.Config.Name, Kubernetes: "v1.36.3", Runtime: "containerd", Status: "running", Server: "https://127.0.0.1:40000", Ephemeral: opt.Config.Ephemeral}
 	if os.Getenv("FAKE_ERROR") != "ageless" {
 		info.Created = time.Now()
 	}

@@ -18,7 +18,7 @@ func quietApp() *app {
 }
 
 func TestCreateFlags(t *testing.T) {
-	three, none := 3, 0
+	three, none, yes := 3, 0, true
 	tests := map[string]struct {
 		args []string
 		want createOptions
@@ -27,10 +27,10 @@ func TestCreateFlags(t *testing.T) {
 		"all": {
 			[]string{
 				"--name=x", "--nodes=3", "--control-planes=3", "--workers=0", "--config=f", "--image=i",
-				"--kubernetes-version=v1.35.4", "--kubeconfig=k", "--wait=1m", "--retain", "-ojson",
+				"--kubernetes-version=v1.35.4", "--kubeconfig=k", "--wait=1m", "--retain", "--ephemeral", "-ojson",
 			},
 			createOptions{
-				flags: config.Flags{Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none},
+				flags: config.Flags{Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none, Ephemeral: &yes},
 				file:  "f", kubeconfig: "k", wait: time.Minute, retain: true,
 			},
 		},

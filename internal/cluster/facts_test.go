@@ -33,7 +33,7 @@ func TestServerIsReachable(t *testing.T) {
 }
 
 func TestFactsSurviveTheLabel(t *testing.T) {
-	f := facts{Kubernetes: "v1.36.3", Runtime: "containerd", Kubeconfig: "/home/me/config", Subnets: []netip.Prefix{netip.MustParsePrefix("172.28.0.0/24")}}
+	f := facts{Kubernetes: "v1.36.3", Runtime: "containerd", Ephemeral: true, Kubeconfig: "/home/me/config", Subnets: []netip.Prefix{netip.MustParsePrefix("172.28.0.0/24")}}
 	label, err := f.label()
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,7 @@ func TestBadContent(t *testing.T) {
 		{"two documents", kluster("---\n" + kluster("")), "f:4:1: the file holds 2 YAML documents (one cluster has one document)"},
 		{"no YAML", kluster("name: [a\nnodes: []\n"), "f:4:6: not valid YAML: did not find expected ',' or ']'"},
 		{"tab", kluster("nodes:\n\t- role: worker\n"), "f:4:1: not valid YAML: found character that cannot start any token"},
+		{"ephemeral word", kluster("ephemeral: soon\n"), `f:3:1: ephemeral: must be true or false, not a string "soon"`},
 		{"unknown anchor", kluster("name: *a\n"), "f:3:7: not valid YAML: unknown anchor 'a' referenced"},
 		{"endless anchor", kluster("nodes: &a [*a]\n"), "f:3:8: too deep, or too large once its aliases are resolved"},
 		{"deep", kluster("name: " + deep), "f:3:107: too deep, or too large once its aliases are resolved"},

@@ -49,6 +49,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"nam: a", "name: A", "name: 1", "nodes: {}", "nodes: [{role: etcd}]", "nodes: [{count: 0}]",
 		"nodes: [{cpus: [1]}]", "nodes: [{taints: [{key: a}]}]", "networking: {ipFamily: ipv5}",
 		"networking: {apiServerPort: 70000}", "featureGates: {A: 1}", "patches: {kubelet: 1}",
+		"ephemeral: [true]", "ephemeral: soon", "nodes: [{ephemeral: true}]",
 	} {
 		if len(root.complaints(decodeAny(t, []byte(kluster(spec))))) == 0 {
 			t.Errorf("%s: the schema allows it", spec)

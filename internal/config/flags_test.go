@@ -118,6 +118,28 @@ func TestFlagsOverFile(t *testing.T) {
 	}
 }
 
+func TestEphemeral(t *testing.T) {
+	yes, no := true, false
+	for name, test := range map[string]struct {
+		file string
+		flag *bool
+		want bool
+	}{
+		"nothing":            {kluster(""), nil, false},
+		"file":               {kluster("ephemeral: true\n"), nil, true},
+		"file says no":       {kluster("ephemeral: false\n"), nil, false},
+		"flag":               {kluster(""), &yes, true},
+		"flag over file":     {kluster("ephemeral: false\n"), &yes, true},
+		"flag takes it back": {kluster("ephemeral: true\n"), &no, false},
+		"flag, kind's file":  {"apiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster\n", &yes, true},
+	} {
+		c, err := Parse("f", []byte(test.file), Flags{Ephemeral: test.flag}, testOptions())
+		if err != nil || c.Ephemeral != test.want {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+}
+
 func TestNodeName(t *testing.T) {
 	if got := NodeName("a", nodespec.RoleWorker, 12); got != "a-worker-12" {
 		t.Error(got)

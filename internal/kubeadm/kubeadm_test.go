@@ -56,6 +56,7 @@ func TestRenderGolden(t *testing.T) {
 		{name: "v1.34", in: input("v1.34.4", 1, 1)},
 		{name: "v1.35", in: input("v1.35.4", 1, 1)},
 		{name: "dual-stack", in: input("v1.36.3", 3, 1), with: dualStack},
+		{name: "ephemeral", in: input("v1.36.3", 1, 1), with: ephemeral},
 		{name: "everything", in: input("v1.36.3", 3, 1), with: everything},
 	}
 	for _, tt := range tests {
