@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,7 +26,7 @@ func (c *creation) proveDNS(ctx context.Context, step status.Step) error {
 	if err := c.startProbe(ctx); err != nil {
 		return err
 	}
-	if err := c.waitProbe(ctx, step); err != nil {
+	if err := c.waitNudging(ctx, step); err != nil {
 		return err
 	}
 	return c.removeProbe(ctx)
@@ -70,6 +71,18 @@ func (c *creation) probe() *corev1.Pod {
 			}},
 		},
 	}
+}
+
+// waitNudging waits for the pod, and sees that cluster DNS is found ready as soon
+// as it is.
+func (c *creation) waitNudging(ctx context.Context, step status.Step) error {
+	nudging, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { c.nudgeDNS(nudging) })
+	err := c.waitProbe(ctx, step)
+	stop()
+	group.Wait()
+	return err
 }
 
 func (c *creation) waitProbe(ctx context.Context, step status.Step) error {
