@@ -28,6 +28,10 @@ var (
 	}
 	// skipOthers are done once per cluster, on the first control plane.
 	skipOthers = []string{"upload-config", "bootstrap-token", "addon"}
+	// lastPhases are done once per cluster at the very end, and in this order:
+	// pods of the add-ons need time to start, and the bootstrap token waits for a
+	// namespace that an API server takes a while to make.
+	lastPhases = [][]string{{"addon", "all"}, {"bootstrap-token"}}
 )
 
 // controlPlane renders kubeadm's configuration and command lines, and unless
@@ -49,11 +53,15 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 		skip = append(skip, "kubelet-start")
 	}
 	// The command line's list replaces the configuration's.
-	if user, ok := conf["skipPhases"].([]any); ok {
-		for _, p := range user {
-			skip = append(skip, fmt.Sprint(p))
+	user := takeSkipped(conf)
+	skip = append(skip, user...)
+	var last [][]string
+	for _, phase := range lastPhases {
+		// One that the user wants in part is left to the command that knows.
+		if inPart := func(s string) bool { return strings.HasPrefix(s, phase[0]) }; first && !slices.ContainsFunc(user, inPart) {
+			skip = append(skip, phase[0])
+			last = append(last, phaseCommand(ConfigFile, phase...))
 		}
-		delete(conf, "skipPhases")
 	}
 	f, err := r.configFile(ConfigFile, conf, r.cluster)
 	if err != nil {
@@ -74,6 +82,7 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print", "--skip-phases=" + strings.Join(slices.Compact(skip), ","),
 	}
 	out.Commands = append(r.starts(child(conf, "localAPIEndpoint"), etcd, out.Kubelet), all)
+	out.Commands = append(out.Commands, last...)
 	if !first {
 		// Every control plane may need it while it comes up; a real join leaves none.
 		out.Commands = append(out.Commands, []string{"rm", "-f", superAdminConf})
@@ -86,12 +95,9 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 // with the machine to those before it: an API server that does not find etcd tries
 // again after a second, and until it serves no controller manager can do anything.
 func (r *renderer) starts(endpoint object, etcdConfig string, kubelet bool) [][]string {
-	phase := func(config string, names ...string) []string {
-		return append(append([]string{"kubeadm", "init", "phase"}, names...), "--config", config)
-	}
-	commands := [][]string{phase(ConfigFile, "certs", "all")}
+	commands := [][]string{phaseCommand(ConfigFile, "certs", "all")}
 	if child(r.cluster, "etcd")["external"] == nil {
-		commands = append(commands, phase(etcdConfig, "etcd", "local"))
+		commands = append(commands, phaseCommand(etcdConfig, "etcd", "local"))
 		if kubelet {
 			commands = append(commands, []string{"kluster-node", "await", "file", etcdLogs})
 		}
@@ -100,7 +106,23 @@ func (r *renderer) starts(endpoint object, etcdConfig string, kubelet bool) [][]
 		return commands
 	}
 	address := net.JoinHostPort(str(endpoint, "advertiseAddress"), fmt.Sprint(endpoint["bindPort"]))
-	return append(commands, phase(ConfigFile, "control-plane", "apiserver"), []string{"kluster-node", "await", "tls", address})
+	return append(commands, phaseCommand(ConfigFile, "control-plane", "apiserver"), []string{"kluster-node", "await", "tls", address})
+}
+
+// phaseCommand is the command line of one phase of kubeadm init.
+func phaseCommand(config string, names ...string) []string {
+	return slices.Concat([]string{"kubeadm", "init", "phase"}, names, []string{"--config", config})
+}
+
+// takeSkipped takes the user's skipped phases out of an InitConfiguration.
+func takeSkipped(conf object) []string {
+	var names []string
+	list, _ := conf["skipPhases"].([]any)
+	for _, p := range list {
+		names = append(names, fmt.Sprint(p))
+	}
+	delete(conf, "skipPhases")
+	return names
 }
 
 // initFrom gives the InitConfiguration that does to a control plane what reg
