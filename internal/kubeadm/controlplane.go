@@ -45,7 +45,7 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 	out := Node{}
 	// Patches that lie in the node are kubeadm's to apply.
 	if out.Kubelet = reg["patches"] == nil; out.Kubelet {
-		files, err := r.kubeletFiles(reg)
+		files, err := r.kubeletFiles(reg, true)
 		if err != nil {
 			return Node{}, err
 		}

@@ -111,6 +111,6 @@ func (r *renderer) role(n config.Node, reg object, first bool) (Node, error) {
 	if n.Role == nodespec.RoleControlPlane {
 		return r.controlPlane(reg, first)
 	}
-	files, err := r.kubeletFiles(reg)
+	files, err := r.kubeletFiles(reg, false)
 	return Node{Files: files, Kubelet: true}, err
 }

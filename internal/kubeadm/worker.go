@@ -17,8 +17,9 @@ const (
 	dnsIndex = 10
 )
 
-// kubeletFiles renders what kubeadm writes below /var/lib/kubelet, to the byte.
-func (r *renderer) kubeletFiles(reg object) ([]nodespec.File, error) {
+// kubeletFiles renders what kubeadm writes below /var/lib/kubelet, to the byte. A
+// control plane's kubelet does not register taints: kubeadm sets them itself.
+func (r *renderer) kubeletFiles(reg object, controlPlane bool) ([]nodespec.File, error) {
 	node := child(reg, "nodeRegistration")
 	conf, err := r.expandedKubelet()
 	if err != nil {
@@ -34,7 +35,7 @@ func (r *renderer) kubeletFiles(reg object) ([]nodespec.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the kubelet's configuration: %w", err)
 	}
-	return append(files, kubeletFile("config.yaml", b), kubeletFile("kubeadm-flags.env", r.flags(node))), nil
+	return append(files, kubeletFile("config.yaml", b), kubeletFile("kubeadm-flags.env", r.flags(node, !controlPlane))), nil
 }
 
 func kubeletFile(name string, data []byte) nodespec.File {
@@ -47,7 +48,7 @@ func (r *renderer) instanceConfig() bool {
 
 // flags renders kubeadm-flags.env: kubeadm's own flags, sorted, less those that
 // the node's extra ones replace, and then these.
-func (r *renderer) flags(node object) []byte {
+func (r *renderer) flags(node object, taints bool) []byte {
 	var base []arg
 	if !r.instanceConfig() {
 		base = append(base, arg{"container-runtime-endpoint", str(node, "criSocket")})
@@ -55,8 +56,8 @@ func (r *renderer) flags(node object) []byte {
 	if r.release.pause != "" {
 		base = append(base, arg{"pod-infra-container-image", r.imageRepository() + "/pause:" + r.release.pause})
 	}
-	if taints := taintFlag(node["taints"]); taints != "" {
-		base = append(base, arg{"register-with-taints", taints})
+	if text := taintFlag(node["taints"]); taints && text != "" {
+		base = append(base, arg{"register-with-taints", text})
 	}
 	extra, _ := argsOf(node["kubeletExtraArgs"])
 	var words []string
