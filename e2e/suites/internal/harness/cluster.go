@@ -38,6 +38,7 @@ type Summary struct {
 	Name, KubernetesVersion, Server, Context, Kubeconfig string
 	Nodes                                                []Machine
 	Seconds                                              float64
+	Notes                                                []string
 }
 
 // Machine is a node, or the load balancer, in kluster's JSON.
