@@ -13,6 +13,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodeagent/apiproxy"
 	"github.com/kluster-project/kluster/internal/nodeagent/boot"
+	"github.com/kluster-project/kluster/internal/nodeagent/bootstrap"
 	"github.com/kluster-project/kluster/internal/nodeagent/hostnet"
 	"github.com/kluster-project/kluster/internal/nodeagent/podnet"
 	"github.com/kluster-project/kluster/internal/nodeagent/store"
@@ -66,12 +67,14 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 	}, listeners)
 }
 
-// holdAPIClients sends the clients of this node's own API server, if it has one,
-// through the proxy until release is called. Where that cannot be, the node only
-// takes longer to start.
+// holdAPIClients sends the clients of this node's own API server, if it has yet to
+// get one, through the proxy until release is called. Where that cannot be, the
+// node only takes longer to start. At later starts they must be turned away: a
+// kubelet that had pods asks the API about their volumes before it starts any, its
+// API server among them, and goes on without an answer only if it is refused one.
 func holdAPIClients(ctx context.Context, own string, log *slog.Logger) (release func(context.Context)) {
 	nothing := func(context.Context) {}
-	if own == "" {
+	if own == "" || !bootstrap.Pending("") {
 		return nothing
 	}
 	addr, err := netip.ParseAddrPort(own)

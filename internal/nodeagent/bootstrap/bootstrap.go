@@ -53,6 +53,16 @@ func Run(ctx context.Context, root string, out io.Writer) error {
 	return errors.Join(err, write(result, r))
 }
 
+// Pending says whether the node has yet to make a control plane of itself.
+func Pending(root string) bool {
+	commands, err := read(root)
+	if err != nil || len(commands) == 0 {
+		return false
+	}
+	_, err = os.Stat(filepath.Join("/", root, nodespec.BootstrapResult))
+	return errors.Is(err, os.ErrNotExist)
+}
+
 func read(root string) ([][]string, error) {
 	text, err := os.ReadFile(filepath.Join("/", root, nodespec.BootstrapFile))
 	if errors.Is(err, os.ErrNotExist) {

@@ -33,11 +33,17 @@ func node(t *testing.T, commands ...[]string) string {
 
 func TestRunsOnceInOrder(t *testing.T) {
 	root := node(t, []string{"echo", "one"}, []string{"echo", "two"})
+	if !Pending(root) {
+		t.Error("not pending before it ran")
+	}
 	var out bytes.Buffer
 	for range 2 { // the second time is a restart of the node
 		if err := Run(t.Context(), root, &out); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if Pending(root) {
+		t.Error("pending after it ran")
 	}
 	if out.String() != "one\ntwo\n" {
 		t.Errorf("output %q", out.String())
@@ -76,5 +82,8 @@ func TestABootstrapCutShortHasNoResult(t *testing.T) {
 func TestANodeWithoutBootstrap(t *testing.T) {
 	if err := Run(t.Context(), t.TempDir(), &bytes.Buffer{}); err != nil {
 		t.Error(err)
+	}
+	if Pending(t.TempDir()) {
+		t.Error("pending")
 	}
 }
