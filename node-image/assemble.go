@@ -26,11 +26,12 @@ func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Ma
 	if err != nil {
 		return nil, none, err
 	}
-	layers := []*fileLayer{p.roots["node"].layer}
-	if layers, err = b.addPrograms(ctx, p, layers, runtimeLayers); err != nil {
+	s := newStack()
+	s.add(p.roots["node"].layer, "")
+	if err := b.addPrograms(ctx, p, s, runtimeLayers); err != nil {
 		return nil, none, err
 	}
-	under, err := plainImage(layers...)
+	under, err := plainImage(s.layers...)
 	if err != nil {
 		return nil, none, err
 	}
@@ -38,55 +39,63 @@ func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Ma
 	if err != nil {
 		return nil, none, err
 	}
-	if layers, err = b.addPrograms(ctx, p, append(layers, store), programLayers); err != nil {
+	s.add(store, nodespec.StoreDir)
+	if err := b.addPrograms(ctx, p, s, programLayers); err != nil {
 		return nil, none, err
 	}
 	files, err := b.rootfsLayer(ctx)
 	if err != nil {
 		return nil, none, err
 	}
-	layers = append(layers, files)
+	s.add(files, "")
 	if b.r.nodeBinary != "" {
 		node, err := b.nodeLayer(ctx)
 		if err != nil {
 			return nil, none, err
 		}
-		layers = append(layers, node)
+		s.add(node, folderOf(nodeLayerName))
 	}
 	manifest, err := b.manifest(ctx, p, images)
 	if err != nil {
 		return nil, none, err
 	}
-	img, err := b.finish(layers, manifest, store)
+	img, err := b.finish(s, manifest)
 	return img, manifest, err
 }
 
 // addPrograms adds one layer per name, with the components that belong in it.
-func (b *builder) addPrograms(ctx context.Context, p *parts, layers []*fileLayer, names []string) ([]*fileLayer, error) {
+func (b *builder) addPrograms(ctx context.Context, p *parts, s *stack, names []string) error {
 	for _, name := range names {
-		var at []ImageFile
+		var files []placedFile
+		own := ""
 		for _, prog := range b.r.Programs {
-			if prog.Layer == name {
-				at = append(at, ImageFile{Component: prog.Name, Path: prog.Target})
+			if prog.Layer != name {
+				continue
 			}
+			from, digest, err := b.program(ctx, p, prog.Name)
+			if err != nil {
+				return err
+			}
+			if prog.Shared {
+				own = folderOf(name)
+			}
+			files = append(files, prog.place(from, digest))
 		}
-		layer, err := b.programLayer(ctx, p, name, at)
+		layer, err := b.programLayer(ctx, name, files)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		layers = append(layers, layer)
+		s.add(layer, own)
 	}
-	return layers, nil
+	return nil
 }
 
+// nodeLayerName is the name of the layer with kluster-node.
+const nodeLayerName = "kluster-node"
+
 func (b *builder) nodeLayer(ctx context.Context) (*fileLayer, error) {
-	dir, err := b.step(ctx, "layer-kluster-node", []string{b.r.Node}, func(dir string) error {
-		return writeLayer(dir, func(w *layerWriter) error { return w.hostFile(nodespec.NodeBinary, 0o755, b.r.nodeBinary) })
-	})
-	if err != nil {
-		return nil, err
-	}
-	return openLayer(dir)
+	node := Program{Name: nodeLayerName, Target: nodespec.NodeBinary, Layer: nodeLayerName, Shared: true}
+	return b.programLayer(ctx, nodeLayerName, []placedFile{node.place(b.r.nodeBinary, b.r.Node)})
 }
 
 func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage) (nodespec.Manifest, error) {
@@ -123,8 +132,8 @@ func (b *builder) addPackages(p *parts, m *nodespec.Manifest) {
 }
 
 // finish sets the image's configuration.
-func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest, store *fileLayer) (v1.Image, error) {
-	img, err := plainImage(layers...)
+func (b *builder) finish(s *stack, m nodespec.Manifest) (v1.Image, error) {
+	img, err := plainImage(s.layers...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +141,12 @@ func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest, store *fileLa
 	if err != nil {
 		return nil, fmt.Errorf("encoding the manifest: %w", err)
 	}
+	own, err := json.Marshal(s.own)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the layers' folders: %w", err)
+	}
 	return mutate.ConfigFile(img, &v1.ConfigFile{
-		Architecture: b.r.Arch, OS: "linux", RootFS: rootFS(layers),
+		Architecture: b.r.Arch, OS: "linux", RootFS: rootFS(s.layers),
 		Config: v1.Config{
 			Entrypoint: []string{nodespec.NodeBinary, "init"},
 			Env:        []string{"PATH=" + nodePath, "container=docker"},
@@ -142,7 +155,7 @@ func (b *builder) finish(layers []*fileLayer, m nodespec.Manifest, store *fileLa
 				nodespec.LabelManifest:   string(text),
 				nodespec.LabelProtocol:   strconv.Itoa(nodespec.Protocol),
 				nodespec.LabelKubernetes: b.r.Kubernetes,
-				nodespec.LabelStoreLayer: store.meta.DiffID.String(),
+				nodespec.LabelLayers:     string(own),
 			},
 		},
 	})

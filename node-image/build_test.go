@@ -80,15 +80,20 @@ func TestBuildMakesANode(t *testing.T) {
 	img, manifest, sandbox, log := m.build(m.spec(), t.TempDir())
 	got := files(t, img)
 	for name, want := range map[string]string{
-		"usr/bin/kubelet":                    "k8s.io/kubernetes/cmd/kubelet\n",
-		"usr/local/bin/containerd":           "github.com/containerd/containerd/v2/cmd/containerd\n",
-		"usr/local/sbin/runc":                "build-runc",
-		"opt/cni/bin/ptp":                    "github.com/containernetworking/plugins/plugins/main/ptp\n",
-		"opt/cni/bin/kluster-ipam":           nodespec.NodeBinary,
-		"usr/local/sbin/kluster-oci":         nodespec.NodeBinary,
-		nodespec.NodeBinary[1:]:              "node program",
-		"etc/machine-id":                     "",
-		"etc/systemd/system/haproxy.service": "/dev/null",
+		"usr/bin/kubectl":                                "k8s.io/kubernetes/cmd/kubectl\n",
+		"usr/bin/kubelet":                                "/opt/kluster/programs/kubelet/kubelet",
+		"usr/local/bin/containerd":                       "/opt/kluster/programs/containerd/containerd",
+		"usr/local/sbin/runc":                            "/opt/kluster/programs/runc/runc",
+		"opt/kluster/programs/kubelet/kubelet":           "k8s.io/kubernetes/cmd/kubelet\n",
+		"opt/kluster/programs/containerd/containerd":     "github.com/containerd/containerd/v2/cmd/containerd\n",
+		"opt/kluster/programs/runc/runc":                 "build-runc",
+		"opt/cni/bin/ptp":                                "github.com/containernetworking/plugins/plugins/main/ptp\n",
+		"opt/cni/bin/kluster-ipam":                       nodespec.NodeBinary,
+		"usr/local/sbin/kluster-oci":                     nodespec.NodeBinary,
+		nodespec.NodeBinary[1:]:                          "/opt/kluster/programs/kluster-node/kluster-node",
+		"opt/kluster/programs/kluster-node/kluster-node": "node program",
+		"etc/machine-id":                                 "",
+		"etc/systemd/system/haproxy.service":             "/dev/null",
 	} {
 		if text, ok := got[name]; !ok || text != want {
 			t.Errorf("%s: got %q, %v; want %q", name, text, ok, want)
@@ -264,5 +269,81 @@ func TestBuildCancelled(t *testing.T) {
 	_, _, err := Build(ctx, m.resolve(m.spec()), Options{CacheDir: t.TempDir(), Sandbox: &fakeSandbox{}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// layerFiles lists a layer's files by diff ID; folders end in a slash.
+func layerFiles(t *testing.T, img v1.Image, diffID string) []string {
+	t.Helper()
+	hash, err := v1.NewHash(diffID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := img.LayerByDiffID(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := layer.Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var out []string
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeDir {
+			out = append(out, h.Name)
+		}
+	}
+}
+
+// TestFoldersOfOneLayer: what the label says one layer makes up is in that
+// layer, and in no other.
+func TestFoldersOfOneLayer(t *testing.T) {
+	m := newMachine(t)
+	img, _, _, _ := m.build(m.spec(), t.TempDir())
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var label map[string]string
+	if err := json.Unmarshal([]byte(config.Config.Labels[nodespec.LabelLayers]), &label); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{
+		nodespec.StoreDir:                    {"opt/kluster/store/containerd/io.containerd.metadata.v1.bolt/meta.db"},
+		"/opt/kluster/programs/kubelet":      {"opt/kluster/programs/kubelet/kubelet", "usr/bin/kubelet"},
+		"/opt/kluster/programs/kubeadm":      {"opt/kluster/programs/kubeadm/kubeadm", "usr/bin/kubeadm"},
+		"/opt/kluster/programs/runc":         {"opt/kluster/programs/runc/runc", "usr/local/sbin/runc"},
+		"/opt/kluster/programs/kluster-node": {"opt/kluster/programs/kluster-node/kluster-node", "usr/local/bin/kluster-node"},
+		"/opt/kluster/programs/containerd": {
+			"opt/kluster/programs/containerd/containerd", "usr/local/bin/containerd",
+			"opt/kluster/programs/containerd/containerd-shim-runc-v2", "usr/local/bin/containerd-shim-runc-v2",
+			"opt/kluster/programs/containerd/ctr", "usr/local/bin/ctr",
+		},
+	}
+	got := map[string][]string{}
+	for folder, diffID := range label {
+		got[folder] = layerFiles(t, img, diffID)
+		for _, other := range diffIDs(t, img) {
+			if other == diffID {
+				continue
+			}
+			for _, name := range layerFiles(t, img, other) {
+				if strings.HasPrefix("/"+name, folder+"/") {
+					t.Errorf("%s is in layer %s too", name, other)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -47,6 +47,9 @@ type Component struct {
 	Version string `yaml:"version"`
 	Target  string `yaml:"target"` // path in the node, "" if only in container images
 	Layer   string `yaml:"layer"`  // of the node image that holds Target
+	// Shared: the program lies in a folder of its layer's own, which nodes can
+	// have in common, and Target is a link to it. Not for what others overwrite.
+	Shared bool `yaml:"shared"`
 }
 
 // Release is where upstream publishes programs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -43,30 +44,56 @@ func (b *builder) program(ctx context.Context, p *parts, name string) (file, dig
 	return file, digest, os.WriteFile(kept, []byte(digest), 0o644)
 }
 
-// programLayer puts programs into a layer; at maps a component to its path.
-func (b *builder) programLayer(ctx context.Context, p *parts, name string, at []ImageFile) (*fileLayer, error) {
-	type input struct{ Path, Digest string }
-	var inputs []input
-	files := make([]string, len(at))
-	for i, f := range at {
-		file, digest, err := b.program(ctx, p, f.Component)
-		if err != nil {
-			return nil, err
-		}
-		files[i], inputs = file, append(inputs, input{f.Path, digest})
+// programsDir holds a folder per layer with shared programs.
+//
+// A storage driver may give every node a file system of its own, and so a copy
+// in memory of every program that runs. A folder that one layer alone makes up
+// can be mounted from where the engine keeps that layer, and is then in memory
+// once, however many nodes there are.
+const programsDir = "/opt/kluster/programs"
+
+// folderOf is where the shared programs of a layer lie.
+func folderOf(layer string) string { return path.Join(programsDir, layer) }
+
+// placedFile is a program in a layer: its path, what it is, and the link to it,
+// "" for none.
+type placedFile struct {
+	Path, Digest string
+	Link         string `json:",omitempty"`
+
+	from string
+}
+
+// place says where a program goes. A shared one is found at its target by a link.
+func (p Program) place(from, digest string) placedFile {
+	if !p.Shared {
+		return placedFile{Path: p.Target, Digest: digest, from: from}
 	}
-	dir, err := b.step(ctx, "layer-"+name, inputs, func(dir string) error {
-		return writeLayer(dir, func(w *layerWriter) error {
-			for i, f := range at {
-				if err := w.hostFile(f.Path, 0o755, files[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	return placedFile{Path: path.Join(folderOf(p.Layer), p.Name), Digest: digest, Link: p.Target, from: from}
+}
+
+// programLayer makes a layer of programs.
+func (b *builder) programLayer(ctx context.Context, name string, files []placedFile) (*fileLayer, error) {
+	dir, err := b.step(ctx, "layer-"+name, files, func(dir string) error {
+		return writeLayer(dir, func(w *layerWriter) error { return writePrograms(w, files) })
 	})
 	if err != nil {
 		return nil, err
 	}
 	return openLayer(dir)
+}
+
+func writePrograms(w *layerWriter, files []placedFile) error {
+	for _, f := range files {
+		if err := w.hostFile(f.Path, 0o755, f.from); err != nil {
+			return err
+		}
+		if f.Link == "" {
+			continue
+		}
+		if err := w.link(f.Link, f.Path); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ const (
 )
 
 // format changes when the same inputs give another image.
-const format = 2
+const format = 3
 
 // Recipe is a node image with every input pinned. The exported fields are what
 // its digest is made of.
@@ -93,6 +93,7 @@ type Program struct {
 	Digest        string   // KindFile, and KindRelease where it is pinned
 	Sums          *SumFile `json:",omitempty"` // KindRelease where Digest is not
 	Target, Layer string
+	Shared        bool `json:",omitempty"` // see Component
 
 	path string // KindFile
 }

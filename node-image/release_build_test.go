@@ -111,7 +111,7 @@ func TestBuildFromReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := files(t, img)
-	for name, want := range map[string]string{"usr/bin/kubelet": "kubelet", "usr/local/sbin/runc": "runc", "opt/cni/bin/ptp": "ptp", "usr/local/bin/crictl": "crictl"} {
+	for name, want := range map[string]string{"opt/kluster/programs/kubelet/kubelet": "kubelet", "opt/kluster/programs/runc/runc": "runc", "opt/cni/bin/ptp": "ptp", "usr/local/bin/crictl": "crictl"} {
 		if got[name] != want {
 			t.Errorf("%s: got %q", name, got[name])
 		}

@@ -142,7 +142,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 	if comp.Version != "" {
 		key = comp.Version
 	}
-	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer}
+	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer, Shared: comp.Shared}
 	graph := x.c.graph(comp.Graph)
 	if x.fromTree(graph) && comp.Version == "" {
 		p.Version = x.tree.version

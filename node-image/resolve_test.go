@@ -32,13 +32,13 @@ func TestCatalogIsSound(t *testing.T) {
 func TestParseCatalogReportsEveryProblem(t *testing.T) {
 	_, err := ParseCatalog([]byte(`
 kubernetes: [{version: "1.36"}]
-components: [{name: a, graph: none, package: x, target: rel, layer: nowhere}, {name: a, graph: none}]
+components: [{name: a, graph: none, package: x, target: rel, layer: nowhere}, {name: a, graph: none, shared: true}]
 images: [{ref: "x:{none}", root: none, files: [{component: b, path: x}]}]
 `))
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`kubernetes "1.36"`, "component a: twice", `no graph "none"`, "needs either package or c", "absolute path", `no layer "nowhere"`, `no root "none"`, `no component "b"`, `no version of "none"`} {
+	for _, want := range []string{`kubernetes "1.36"`, "component a: twice", `no graph "none"`, "needs either package or c", "absolute path", `no layer "nowhere"`, "shared, but in no layer", `no root "none"`, `no component "b"`, `no version of "none"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -117,6 +117,9 @@ func (c *Catalog) checkComponent(p *problems, x Component) {
 	if (x.Target == "") != (x.Layer == "") || (x.Target != "" && !path.IsAbs(x.Target)) {
 		p.add("component %s: needs target, an absolute path, and layer, or neither", x.Name)
 	}
+	if x.Shared && x.Layer == "" {
+		p.add("component %s: shared, but in no layer of the node", x.Name)
+	}
 	if x.Layer != "" && !slices.Contains(runtimeLayers, x.Layer) && !slices.Contains(programLayers, x.Layer) {
 		p.add("component %s: no layer %q", x.Name, x.Layer)
 	}

@@ -183,10 +183,11 @@ type NodeSpec struct {
 	// carries Labels and goes when the node goes.
 	Volumes []string
 	// LayerMounts are folders that exactly one layer of the image makes up,
-	// each with that layer's diff ID ("sha256:..."), and that the node stacks
-	// file systems of its own on. An engine whose images pass through user
-	// space mounts them, read-only, from where it keeps that layer; others
-	// have nothing to do.
+	// each with that layer's diff ID ("sha256:..."). The node stacks file
+	// systems of its own on them, or runs big programs from them. An engine
+	// whose images pass through user space mounts them, read-only, from where
+	// it keeps that layer: all nodes then have one copy of them in memory.
+	// Others have nothing to do.
 	LayerMounts map[string]string
 	// Tmpfs are paths that live in memory.
 	Tmpfs  []string

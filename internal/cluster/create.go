@@ -48,8 +48,8 @@ type creation struct {
 	observer *observer // of a traced create, once there are certificates
 
 	host       provider.Host
-	image      map[string]string // node name to image
-	storeLayer map[string]string // image to the layer of its preloaded images
+	image      map[string]string            // node name to image
+	layers     map[string]map[string]string // image to its folders of one layer; see layersOf
 	pauseImage string
 	images     images
 	facts      facts
@@ -76,7 +76,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	id, cfg := rand.Text(), *opt.Config
 	c := &creation{
 		m: m.traced(ctx), opt: opt, cfg: &cfg, id: id, began: time.Now(),
-		image: map[string]string{}, storeLayer: map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
+		image: map[string]string{}, layers: map[string]map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
 			nodespec.LabelCreation: id,

@@ -56,7 +56,9 @@ func (c *creation) checkImages(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)
 		}
-		c.storeLayer[ref] = img.Labels[nodespec.LabelStoreLayer]
+		if c.layers[ref], err = layersOf(img); err != nil {
+			return fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)
+		}
 		if i > 0 {
 			if err := notNewer(m.Kubernetes, c.cfg.KubernetesVersion); err != nil {
 				return &inputError{fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)}
@@ -129,6 +131,20 @@ func manifestOf(img provider.Image) (nodespec.Manifest, error) {
 		return nodespec.Manifest{}, fmt.Errorf("reading label %s: %w", nodespec.LabelManifest, err)
 	}
 	return m, nil
+}
+
+// layersOf reads which folders of an image one layer alone makes up, each with
+// that layer's diff ID.
+func layersOf(img provider.Image) (map[string]string, error) {
+	text, ok := img.Labels[nodespec.LabelLayers]
+	if !ok {
+		return nil, nil
+	}
+	var layers map[string]string
+	if err := json.Unmarshal([]byte(text), &layers); err != nil {
+		return nil, fmt.Errorf("reading label %s: %w", nodespec.LabelLayers, err)
+	}
+	return layers, nil
 }
 
 // ImageInfo is a node image in the engine.

@@ -118,10 +118,8 @@ func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSp
 		Network: c.cfg.Name, Addrs: c.addrs[n.Name],
 		Hosts:  map[string]netip.Addr{APIHost(c.cfg.Name): c.loopback()},
 		System: true, Volumes: systemVolumes, Tmpfs: []string{"/run", "/tmp"},
-		Restart: true, CPUs: n.CPUs, Memory: n.Memory, Env: c.nodeEnv(n),
-	}
-	if layer := c.storeLayer[spec.Image]; layer != "" {
-		spec.LayerMounts = map[string]string{nodespec.StoreDir: layer}
+		LayerMounts: c.layers[c.image[n.Name]],
+		Restart:     true, CPUs: n.CPUs, Memory: n.Memory, Env: c.nodeEnv(n),
 	}
 	for _, m := range n.Mounts {
 		spec.Mounts = append(spec.Mounts, provider.Mount{

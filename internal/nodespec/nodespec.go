@@ -25,16 +25,17 @@ const (
 	LabelManifest = "io.kluster.manifest"
 	// LabelProtocol, on images, holds Protocol of its kluster-node.
 	LabelProtocol = "io.kluster.protocol"
-	// LabelStoreLayer, on images, holds the diff ID of the layer that StoreDir
-	// is made of, for engines that mount it on its own.
-	LabelStoreLayer = "io.kluster.layer.store"
+	// LabelLayers, on images, is a JSON object: each folder that one layer alone
+	// makes up (StoreDir, those of big programs), with that layer's diff ID, for
+	// engines that mount it on its own.
+	LabelLayers = "io.kluster.layers"
 	// LabelKubernetes, on images, holds the Kubernetes version, "v1.36.3".
 	LabelKubernetes = "io.kluster.kubernetes"
 )
 
 // Protocol is the version of the agreement between the kluster command and the
 // kluster-node program in an image: of Node below, and of the paths.
-const Protocol = 2
+const Protocol = 3
 
 // Role of a machine in a cluster.
 type Role string

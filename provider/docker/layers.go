@@ -22,6 +22,9 @@ import (
 // renaming on the same disk, and waits for that lock. Seen with Engine 20.10
 // and fuse-overlayfs within a few creates, as runc in ovl_copy_up_one behind
 // fuse_dir_open and fuse-overlayfs in renameat2.
+//
+// It is also slow, and each container's files are its own to the kernel: what
+// many nodes run is in memory once per node.
 var userSpaceDrivers = []string{"fuse-overlayfs"}
 
 // layerBinds mounts the spec's LayerMounts past such a driver.

@@ -1,11 +1,14 @@
 package docker
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/storage"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kluster-project/kluster/provider"
 )
@@ -26,6 +29,36 @@ func TestLayerDir(t *testing.T) {
 	held.GraphDriver.Data["LowerDir"] = "/base"
 	if dir, err := layerDir(held, "sha256:store"); err == nil {
 		t.Errorf("with a folder missing it is at %q", dir)
+	}
+}
+
+// TestLayerBinds: only drivers that serve files from user space are gone past.
+func TestLayerBinds(t *testing.T) {
+	for driver, want := range map[string][]string{
+		"fuse-overlayfs": {"/programs/opt/a:/opt/a:ro", "/store/opt/b:/opt/b:ro"},
+		"overlay2":       nil,
+	} {
+		t.Run(driver, func(t *testing.T) {
+			fakeEngine(t, "1.41", "linux", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"RootFS": {"Type": "layers", "Layers": ["sha256:base", "sha256:store", "sha256:programs"]},
+					"GraphDriver": {"Name": %q, "Data": {"UpperDir": "/programs", "LowerDir": "/store:/base"}}}`, driver)
+			})
+			p, err := New(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			got, err := p.layerBinds(t.Context(), provider.NodeSpec{
+				Image: "i", LayerMounts: map[string]string{"/opt/b": "sha256:store", "/opt/a": "sha256:programs"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
