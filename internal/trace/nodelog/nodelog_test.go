@@ -140,19 +140,20 @@ func TestKubeadm(t *testing.T) {
 		{At: at(5), Text: "[wait] three"},
 		{At: at(9), Text: "[wait] four"},
 	}))
-	want := `00:00:00.000000     1.000ms detail n kubeadm: [init] Using Kubernetes version: v1
-00:00:00.000000     1.000ms detail n kubeadm: [init]
-00:00:00.001000     1.000ms detail n kubeadm: [certs] one
-00:00:00.001000     4.000ms detail n kubeadm: [certs]
-00:00:00.002000     1.000ms detail n kubeadm: [certs] two
-00:00:00.003000     2.000ms detail n kubeadm: 	indented
-00:00:00.005000     4.000ms detail n kubeadm: [wait] three
-00:00:00.005000     4.000ms detail n kubeadm: [wait]
+	want := `00:00:00.000000     1.000ms detail kubeadm: [init] Using Kubernetes version: v1
+00:00:00.000000     1.000ms detail kubeadm: [init]
+00:00:00.001000     1.000ms detail kubeadm: [certs] one
+00:00:00.001000     4.000ms detail kubeadm: [certs]
+00:00:00.002000     1.000ms detail kubeadm: [certs] two
+00:00:00.003000     2.000ms detail kubeadm: 	indented
+00:00:00.005000     4.000ms detail kubeadm: [wait] three
+00:00:00.005000     4.000ms detail kubeadm: [wait]
+00:00:00.009000     0.000ms detail kubeadm: [wait] four
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if spans := nodelog.Kubeadm("n", nil, at(1)); len(spans) != 0 {
+	if spans := nodelog.Kubeadm("n", nil); len(spans) != 0 {
 		t.Errorf("%+v", spans)
 	}
 }
