@@ -126,6 +126,43 @@ func TestLoadFallsBack(t *testing.T) {
 	}
 }
 
+// TestLoadToContainerdStore: that store is sent every layer, held or not.
+func TestLoadToContainerdStore(t *testing.T) {
+	img, err := providertest.Image([]byte("program"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent []string
+	fakeEngine(t, "1.51", "linux", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/info":
+			fmt.Fprint(w, `{"Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}`)
+		case "/images/json":
+			fmt.Fprint(w, `[{"Id":"sha256:held"}]`)
+		case "/images/sha256:held/json":
+			fmt.Fprint(w, `{"Id":"sha256:held","RootFS":{"Layers":["`+diffIDs(t, img)[0]+`"]}}`)
+		case "/images/load":
+			sent = tarNames(t, r.Body)
+		default:
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+	})
+	p, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.LoadImage(t.Context(), "a:1", img, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range diffIDs(t, img) {
+		if !slices.Contains(sent, layerFile(id)) {
+			t.Errorf("layer %s was left out of %q", id, sent)
+		}
+	}
+}
+
 func diffIDs(t *testing.T, img v1.Image) []string {
 	t.Helper()
 	a, err := newArchive("a:1", img)

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 )
 
@@ -44,10 +46,8 @@ func (p *Provider) heldLayers(ctx context.Context, diffIDs []string) (int, error
 	if err != nil {
 		return 0, explain(err)
 	}
-	for _, pair := range info.DriverStatus {
-		if pair[0] == "driver-type" && strings.HasPrefix(pair[1], "io.containerd.snapshotter") {
-			return 0, nil
-		}
+	if containerdStore(info) {
+		return 0, nil
 	}
 	list, err := p.api.ImageList(ctx, image.ListOptions{All: true})
 	if err != nil {
@@ -61,6 +61,14 @@ func (p *Provider) heldLayers(ctx context.Context, diffIDs []string) (int, error
 		}
 	}
 	return most, ctx.Err()
+}
+
+// containerdStore says whether images are kept by containerd and not by the
+// engine's own classic store.
+func containerdStore(info system.Info) bool {
+	return slices.ContainsFunc(info.DriverStatus, func(pair [2]string) bool {
+		return pair[0] == "driver-type" && strings.HasPrefix(pair[1], "io.containerd.snapshotter")
+	})
 }
 
 func commonPrefix(a, b []string) int {
