@@ -28,10 +28,10 @@ var (
 	}
 	// skipOthers are done once per cluster, on the first control plane.
 	skipOthers = []string{"upload-config", "bootstrap-token", "addon"}
-	// lastPhases are done once per cluster at the very end, and in this order:
-	// pods of the add-ons need time to start, and the bootstrap token waits for a
-	// namespace that an API server takes a while to make.
-	lastPhases = [][]string{{"addon", "all"}, {"bootstrap-token"}}
+	// lastPhases are done once per cluster at the very end, after the add-ons: the
+	// bootstrap token waits for a namespace that an API server takes a while to
+	// make. (Add-ons that are skipped are noted as disabled in the cluster.)
+	lastPhases = [][]string{{"bootstrap-token"}}
 )
 
 // controlPlane renders kubeadm's configuration and command lines, and unless
