@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,6 +48,23 @@ func (c *creation) apply(ctx context.Context, o *unstructured.Unstructured) erro
 	return c.persist(ctx, "applying "+o.GetKind()+" "+o.GetName(), func(ctx context.Context) error {
 		_, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 		return err
+	})
+}
+
+// labelNodes labels every node as soon as it is registered.
+func (c *creation) labelNodes(ctx context.Context) error {
+	labelled := map[string]bool{}
+	return c.followNodes(ctx, func(nodes map[string]*corev1.Node) (bool, error) {
+		for _, n := range c.cfg.Nodes {
+			if nodes[n.Name] == nil || labelled[n.Name] {
+				continue
+			}
+			if err := c.labelNode(ctx, n); err != nil {
+				return false, err
+			}
+			labelled[n.Name] = true
+		}
+		return len(labelled) == len(c.cfg.Nodes), nil
 	})
 }
 

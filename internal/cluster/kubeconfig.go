@@ -72,8 +72,12 @@ func (m *Manager) readFile(ctx context.Context, id, path string) ([]byte, error)
 	return buf.Bytes(), nil
 }
 
-// writeKubeconfig merges the cluster's entry into the user's file.
+// writeKubeconfig merges the cluster's entry into the user's file, once the
+// cluster is marked as made.
 func (c *creation) writeKubeconfig(ctx context.Context, step status.Step) error {
+	if err := c.markMade(ctx); err != nil {
+		return err
+	}
 	conf, err := c.m.Kubeconfig(ctx, c.cfg.Name, false)
 	if err != nil {
 		return err

@@ -42,7 +42,8 @@ func createPlan() []Step {
 		{"API", "the first API server is ready behind the load balancer", []string{"nodes"}, true, silent((*creation).waitAPI)},
 		{"add-ons", "roles of the pod network, the default storage class", []string{"API"}, true, silent((*creation).installAddons)},
 		{"readiness", "every node Ready and a pod resolves kubernetes.default", []string{"API"}, true, (*creation).waitReady},
-		{"kubeconfig", "merged last, when the cluster can be used", []string{"control plane", "add-ons", "readiness"}, false, (*creation).writeKubeconfig},
+		{"labels", "those that kubelets may not give to their own nodes, after kubeadm has given its own", []string{"control plane", "API"}, true, silent((*creation).labelNodes)},
+		{"kubeconfig", "merged last, when the cluster can be used", []string{"add-ons", "readiness", "labels"}, false, (*creation).writeKubeconfig},
 	}
 }
 

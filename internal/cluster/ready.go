@@ -31,10 +31,7 @@ func (c *creation) waitReady(ctx context.Context, step status.Step) error {
 	} else {
 		c.note("cni or kube-proxy is none: create waited for the API servers and the nodes' registration only; nodes get Ready when a pod network runs")
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return c.markMade(ctx)
+	return group.Wait()
 }
 
 // waitWorkersBooted fails as soon as a worker does.
@@ -52,21 +49,11 @@ func (c *creation) provesDNS() bool {
 }
 
 // waitNodes returns when all nodes are Ready, or registered when there is no
-// pod network, and labelled.
+// pod network.
 func (c *creation) waitNodes(ctx context.Context, step status.Step) error {
 	defer trace.Start(ctx, trace.Act, "API", "wait for the nodes").End()
-	labelled := map[string]bool{}
 	var missing []string
 	err := c.followNodes(ctx, func(nodes map[string]*corev1.Node) (bool, error) {
-		for _, n := range c.cfg.Nodes {
-			if nodes[n.Name] == nil || labelled[n.Name] {
-				continue
-			}
-			if err := c.labelNode(ctx, n); err != nil {
-				return false, err
-			}
-			labelled[n.Name] = true
-		}
 		missing = c.unready(nodes)
 		step.Detail(strings.Join(missing, ", "))
 		return len(missing) == 0, nil
