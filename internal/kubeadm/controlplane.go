@@ -60,7 +60,7 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 		// One that the user wants in part is left to the command that knows.
 		if inPart := func(s string) bool { return strings.HasPrefix(s, phase[0]) }; first && !slices.ContainsFunc(user, inPart) {
 			skip = append(skip, phase[0])
-			last = append(last, phaseCommand(ConfigFile, phase...))
+			last = append(last, append(phaseCommand(ConfigFile, phase...), "--skip-token-print"))
 		}
 	}
 	f, err := r.configFile(ConfigFile, conf, r.cluster)
