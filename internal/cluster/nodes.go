@@ -21,11 +21,6 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-// systemVolumes are the folders of a node that must not lie on the image's own
-// file system: the runtime's, because overlayfs cannot stack its upper layers on
-// one, and those that are written most.
-var systemVolumes = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/log"}
-
 // createNodes makes every container, puts its files in, and starts it, all at
 // once: a node needs nothing of another to boot.
 func (c *creation) createNodes(ctx context.Context) error {
@@ -117,7 +112,7 @@ func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSp
 		Name: n.Name, Image: c.image[n.Name], Labels: labels,
 		Network: c.cfg.Name, Addrs: c.addrs[n.Name],
 		Hosts:  map[string]netip.Addr{APIHost(c.cfg.Name): c.loopback()},
-		System: true, Volumes: systemVolumes, Tmpfs: []string{"/run", "/tmp"},
+		System: true, Volumes: nodespec.Volumes, Tmpfs: []string{"/run", "/tmp"},
 		LayerMounts: c.layers[c.image[n.Name]],
 		Restart:     true, CPUs: n.CPUs, Memory: n.Memory, Env: c.nodeEnv(n),
 	}

@@ -73,7 +73,7 @@ func TestChosenPortsAreChosenAgain(t *testing.T) {
 			if moved := nodes["c-lb"].ID != reserved; moved != (name == "c-lb") {
 				t.Errorf("load balancer made anew: %v", moved)
 			}
-			if left := leftovers(t, p, "c"); strings.Count(strings.Join(left, " "), "volume volume") != 3*len(systemVolumes) {
+			if left := leftovers(t, p, "c"); strings.Count(strings.Join(left, " "), "volume volume") != 3*len(nodespec.Volumes) {
 				t.Errorf("volumes of replaced nodes are left: %v", left)
 			}
 			info, err := manager(t, p).Inspect(t.Context(), "c")

@@ -90,6 +90,11 @@ const (
 	LoadBalancerConfig = "/etc/haproxy/haproxy.cfg"
 )
 
+// Volumes are the folders of a node that must not lie on the image's own file
+// system: the runtime's, because overlayfs cannot stack its upper layers on one,
+// and those that are written most.
+var Volumes = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/log"}
+
 // Node is what a node is told at its start. It holds no secrets.
 type Node struct {
 	Protocol int    `json:"protocol"`

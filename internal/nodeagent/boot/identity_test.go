@@ -144,6 +144,10 @@ func TestSharedMounts(t *testing.T) {
 	m, kernel := newMachine(t, nil)
 	mustStep(t, m, "shared-mounts")
 	wantCalls(t, kernel, "mount -o shared,rec")
+	kernel.calls = nil
+	put(t, m.Root, "/proc/self/mountinfo", "10 1 0:1 / / rw - ext4 x rw\n11 10 0:1 / /var/lib/kubelet rw shared:5 - ext4 x rw\n")
+	mustStep(t, m, "shared-mounts")
+	wantCalls(t, kernel, "mount -o private /var/lib/kubelet", "mount -o shared,rec")
 }
 
 func TestUserNamespace(t *testing.T) {

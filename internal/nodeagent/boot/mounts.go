@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 const cgroupDir = "/sys/fs/cgroup"
@@ -79,7 +81,23 @@ func fixMountPrograms(_ context.Context, m *Machine) error {
 	return nil
 }
 
+// shareMounts shares all mounts among those of the node. Its volumes are cut off
+// from the host first: where a mount of the node is to send its changes to the
+// host, an engine lets the volumes do the same, and what pods mount in them would
+// stay there for good and keep the volumes from being removed.
 func shareMounts(_ context.Context, m *Machine) error {
+	mounts, err := m.mounts()
+	if err != nil {
+		return err
+	}
+	for _, volume := range nodespec.Volumes {
+		if !mounted(mounts, volume) {
+			continue
+		}
+		if err := m.Kernel.Mount("", m.path(volume), "", unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("cutting %s off from the host: %w", volume, err)
+		}
+	}
 	return m.Kernel.Mount("", m.path("/"), "", unix.MS_SHARED|unix.MS_REC, "")
 }
 
