@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	. "github.com/onsi/ginkgo/v2"
@@ -71,6 +72,10 @@ func (u clusterUnderTest) take(ctx context.Context, e *harness.Engine) snapshot 
 		}
 	}
 	first := u.nodes[0].Name
+	// A taint that the controller manager has yet to take off is no difference.
+	Eventually(ctx, func() string {
+		return sh(ctx, e, first, "kubectl --kubeconfig=/etc/kubernetes/admin.conf get nodes -o jsonpath='{.items[*].spec.taints[*].key}'")
+	}).WithTimeout(2 * time.Minute).ShouldNot(ContainSubstring("node.kubernetes.io/not-ready"))
 	for _, kind := range kinds {
 		out := sh(ctx, e, first, "kubectl --kubeconfig=/etc/kubernetes/admin.conf get --all-namespaces --output=json "+kind)
 		Expect(s.addObjects(norm, []byte(out))).To(Succeed())
