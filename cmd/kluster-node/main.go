@@ -56,9 +56,19 @@ func main() {
 		os.Exit(2)
 	}
 	if err := all[i].run(ctx, log, args); err != nil {
-		log.Error(err.Error())
+		report(log, err)
 		os.Exit(1)
 	}
+}
+
+// report writes an error to the log, or as it is where it quotes another program
+// at length.
+func report(log *slog.Logger, err error) {
+	if text := err.Error(); strings.Contains(text, "\n") {
+		fmt.Fprintln(os.Stderr, text)
+		return
+	}
+	log.Error(err.Error())
 }
 
 func usage(all []command) {
