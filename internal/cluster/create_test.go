@@ -94,6 +94,18 @@ func leftovers(t *testing.T, p provider.Provider, cluster string) []string {
 	return left
 }
 
+// creators are this process and one of an earlier boot, which is dead.
+func creators(t *testing.T) (self, dead creator) {
+	t.Helper()
+	self, err := thisProcess()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead = self
+	dead.Boot = "another"
+	return self, dead
+}
+
 func TestCreateThatFailsLeavesNothing(t *testing.T) {
 	for _, op := range []string{"CreateNetwork", "CreateNode", "CopyTo", "StartNode", "Exec"} {
 		t.Run(op, func(t *testing.T) {
@@ -200,12 +212,7 @@ func TestCreateOfANameInUseTouchesNothing(t *testing.T) {
 
 func TestCreateClearsWhatADeadOneLeft(t *testing.T) {
 	p := engine(t)
-	self, err := thisProcess()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := self
-	dead.Boot = "another"
+	self, dead := creators(t)
 	for _, tc := range []struct {
 		by   creator
 		want bool // the name is free
@@ -387,12 +394,7 @@ func TestDeleteAll(t *testing.T) {
 
 func TestSweepOfDeadBuilds(t *testing.T) {
 	p := engine(t)
-	self, err := thisProcess()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := self
-	dead.Boot = "another"
+	self, dead := creators(t)
 	for name, by := range map[string]creator{"dead": dead, "alive": self} {
 		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: name, Image: testImage, Labels: map[string]string{
 			buildLabel: name, nodespec.LabelCreator: by.String(),
@@ -442,12 +444,7 @@ func TestNoKubeletIsNewer(t *testing.T) {
 
 func TestClearingADeadCreateSparesOneThatBegins(t *testing.T) {
 	p := engine(t)
-	self, err := thisProcess()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := self
-	dead.Boot = "another"
+	self, dead := creators(t)
 	add := func(name string, by creator) {
 		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: name, Image: testImage, Labels: map[string]string{
 			nodespec.LabelCluster: "c", nodespec.LabelCreation: by.Boot, nodespec.LabelCreator: by.String(),

@@ -37,12 +37,7 @@ func TestStatusOfAClustersLife(t *testing.T) {
 
 func TestStatusBeforeAClusterIsMade(t *testing.T) {
 	p := engine(t)
-	self, err := thisProcess()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := self
-	dead.Boot = "another"
+	self, dead := creators(t)
 	for name, by := range map[string]creator{"creating": self, "incomplete": dead} {
 		if _, err := p.CreateNode(t.Context(), provider.NodeSpec{Name: LoadBalancerName(name), Image: testImage, Labels: map[string]string{
 			nodespec.LabelCluster: name, nodespec.LabelCreator: by.String(),

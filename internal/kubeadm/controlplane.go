@@ -44,7 +44,8 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 	}
 	out := Node{}
 	// Patches that lie in the node are kubeadm's to apply.
-	if out.Kubelet = reg["patches"] == nil; out.Kubelet {
+	kubelet := reg["patches"] == nil
+	if kubelet {
 		files, err := r.kubeletFiles(reg, true)
 		if err != nil {
 			return Node{}, err
@@ -81,7 +82,7 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 	all := []string{
 		"kubeadm", "init", "--config", ConfigFile, "--skip-token-print", "--skip-phases=" + strings.Join(slices.Compact(skip), ","),
 	}
-	out.Commands = append(r.starts(child(conf, "localAPIEndpoint"), etcd, out.Kubelet), all)
+	out.Commands = append(r.starts(child(conf, "localAPIEndpoint"), etcd, kubelet), all)
 	out.Commands = append(out.Commands, last...)
 	if !first {
 		// Every control plane may need it while it comes up; a real join leaves none.

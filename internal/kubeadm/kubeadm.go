@@ -48,9 +48,6 @@ type Input struct {
 type Node struct {
 	// Files go into the node before its first start.
 	Files []nodespec.File
-	// Kubelet says that Files are all that the kubelet needs, which can start
-	// with the node; else one of Commands starts it.
-	Kubelet bool
 	// Commands are the command lines that make a control plane of the node, to be
 	// run in it one after the other. A worker has none.
 	Commands [][]string

@@ -102,7 +102,7 @@ func (r *renderer) node(n config.Node, first bool) (Node, error) {
 	out.Files = append(out.Files, conf)
 
 	role, err := r.role(n, reg, first)
-	out.Files, out.Commands, out.Kubelet = append(out.Files, role.Files...), role.Commands, role.Kubelet
+	out.Files, out.Commands = append(out.Files, role.Files...), role.Commands
 	return out, err
 }
 
@@ -112,5 +112,5 @@ func (r *renderer) role(n config.Node, reg object, first bool) (Node, error) {
 		return r.controlPlane(reg, first)
 	}
 	files, err := r.kubeletFiles(reg, false)
-	return Node{Files: files, Kubelet: true}, err
+	return Node{Files: files}, err
 }

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/nodeagent/nft"
 )
 
 // Table is the nftables table of the redirection.
@@ -29,11 +29,11 @@ const dstnat = -100
 // port, where they are held as long as no API server is ready. The function that
 // it returns ends that; what is connected by then stays so.
 func Redirect(ctx context.Context, own netip.AddrPort, port int) (func(context.Context) error, error) {
-	if err := nft(ctx, redirectRules(own, port)); err != nil {
+	if err := nft.Apply(ctx, redirectRules(own, port)); err != nil {
 		return nil, fmt.Errorf("holding connections to the API server: %w", err)
 	}
 	return func(ctx context.Context) error {
-		if err := nft(ctx, dropRules); err != nil {
+		if err := nft.Apply(ctx, dropRules); err != nil {
 			return fmt.Errorf("letting connections to the API server through: %w", err)
 		}
 		return nil
@@ -55,15 +55,6 @@ func redirectRules(own netip.AddrPort, port int) string {
 	}
 }
 `, Table, dstnat, mark, family, own.Addr(), own.Port(), port)
-}
-
-func nft(ctx context.Context, rules string) error {
-	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("running nft: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
 
 // Dialer connects to API servers past a redirection.

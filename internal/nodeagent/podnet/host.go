@@ -8,13 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/kluster-project/kluster/internal/nodeagent/nft"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
@@ -52,14 +51,7 @@ func (h LinuxHost) Publish(ranges []netip.Prefix) error {
 }
 
 // Filter runs nft.
-func (LinuxHost) Filter(ctx context.Context, rules string) error {
-	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("running nft: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
-}
+func (LinuxHost) Filter(ctx context.Context, rules string) error { return nft.Apply(ctx, rules) }
 
 // Route compares the kernel's table with what shall be and changes what differs.
 func (LinuxHost) Route(want []Route) error {
