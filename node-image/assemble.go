@@ -122,6 +122,7 @@ func (b *builder) addPackages(p *parts, m *nodespec.Manifest) {
 		for _, pkg := range root.packages {
 			switch {
 			case r.Name == builderRoot: // is in no image
+			case r.extracted() && !slices.Contains(r.Packages, pkg.Name): // of which nothing is taken
 			case r.extracted():
 				m.Components = append(m.Components, nodespec.ComponentRecord{Name: pkg.Name, Version: pkg.Version, Source: "debian", Digest: root.layer.meta.DiffID.String()})
 			case !slices.Contains(m.Packages, pkg):

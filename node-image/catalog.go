@@ -74,10 +74,12 @@ func (c *Catalog) Find(version string) (KubernetesVersion, error) {
 
 // VersionOf is the version of a graph, or of a name in the table, for k.
 func (c *Catalog) VersionOf(name string, k KubernetesVersion) string {
-	if name == "kubernetes" {
+	switch g := c.graph(name); {
+	case g == nil:
+		return k.Versions[name]
+	case g.Staging:
 		return k.Version
-	}
-	if g := c.graph(name); g != nil && g.Version != "" {
+	case g.Version != "":
 		return g.Version
 	}
 	return k.Versions[name]

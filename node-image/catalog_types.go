@@ -7,6 +7,7 @@ type Catalog struct {
 	Kubernetes []KubernetesVersion `yaml:"kubernetes"`
 	Graphs     []Graph             `yaml:"graphs"`
 	Components []Component         `yaml:"components"`
+	Suite      SuiteTable          `yaml:"suite"`
 	Releases   []Release           `yaml:"releases"`
 	Roots      []Root              `yaml:"roots"`
 	Images     []ContainerImage    `yaml:"images"`
@@ -17,6 +18,11 @@ type Catalog struct {
 type KubernetesVersion struct {
 	Version  string            `yaml:"version"`
 	Versions map[string]string `yaml:"versions"`
+	// Without names graphs that cannot be built for it.
+	Without []string `yaml:"without"`
+	// Conformance: the images that its conformance tests ask for are in the
+	// table.
+	Conformance bool `yaml:"conformance"`
 }
 
 // Graph is a module graph: what one run of "go build" builds.
@@ -24,7 +30,8 @@ type Graph struct {
 	Name    string   `yaml:"name"`
 	Version string   `yaml:"version"` // "" when Kubernetes' table gives it
 	Modules []string `yaml:"modules"` // all of one version
-	// Staging: the k8s.io modules at v0.0.0 are replaced by v0.MINOR.PATCH.
+	// Staging: of Kubernetes' own version, and the k8s.io modules at v0.0.0 are
+	// replaced by v0.MINOR.PATCH.
 	Staging bool `yaml:"staging"`
 	// CGO: built in a container made from the node's own base.
 	CGO    bool              `yaml:"cgo"`
@@ -34,6 +41,17 @@ type Graph struct {
 	// StampCheckout is stamped in addition when built from a git work tree.
 	StampCheckout map[string]string `yaml:"stampCheckout"`
 	Estimate      time.Duration     `yaml:"estimate"`
+}
+
+// SuiteTable is what an e2e run needs on the host, all of one graph.
+type SuiteTable struct {
+	Graph string `yaml:"graph"`
+	Test  string `yaml:"test"` // the package whose tests are the suite
+	// Specs is the file of the graph's first module that lists the conformance
+	// specs.
+	Specs    string        `yaml:"specs"`
+	Programs []Component   `yaml:"programs"`
+	Estimate time.Duration `yaml:"estimate"` // of compiling Test
 }
 
 // Component is a program.
@@ -84,33 +102,60 @@ type Root struct {
 }
 
 // ContainerImage is a container image preloaded into the node image.
+//
+// What is not in the recipe of an ordinary node image must not change its digest:
+// fields that were added later are left out of the JSON form when empty.
 type ContainerImage struct {
 	Ref string `yaml:"ref"`
+	// Conformance says whether Kubernetes' conformance tests use it: "" for no,
+	// UsedAlso or UsedOnly.
+	Conformance string `yaml:"conformance" json:"-"`
+	// StandIn says how a conformance image differs from upstream's.
+	StandIn string `yaml:"standIn" json:"-"`
+	// Pulled: a conformance test pulls it, whether the node has it or not.
+	Pulled bool `yaml:"pulled" json:"-"`
+	// From is another image, named before, whose layers and configuration it
+	// starts from.
+	From string `yaml:"from" json:",omitempty"`
 	// Root is the Root it lies on or, with Extract, takes files from; "" for
 	// an almost empty one.
-	Root       string        `yaml:"root"`
-	Extract    []ImageCopy   `yaml:"extract"`
-	Dirs       []string      `yaml:"dirs"`
-	Files      []ImageFile   `yaml:"files"`
-	Append     []ImageAppend `yaml:"append"`
-	Links      []ImageLinks  `yaml:"links"`
-	User       string        `yaml:"user"`
-	Entrypoint []string      `yaml:"entrypoint"`
-	Cmd        []string      `yaml:"cmd"`
-	Pinned     bool          `yaml:"pinned"` // never collected as garbage
+	Root       string            `yaml:"root"`
+	Extract    []ImageCopy       `yaml:"extract"`
+	Dirs       []string          `yaml:"dirs"`
+	Files      []ImageFile       `yaml:"files"`
+	Append     []ImageAppend     `yaml:"append"`
+	Links      []ImageLinks      `yaml:"links"`
+	User       string            `yaml:"user"`
+	Entrypoint []string          `yaml:"entrypoint"`
+	Cmd        []string          `yaml:"cmd"`
+	Labels     map[string]string `yaml:"labels" json:",omitempty"`
+	Pinned     bool              `yaml:"pinned"` // never collected as garbage
 }
 
-// ImageFile is a file of a container image: a component, or a file of the
-// first module of a graph.
+// Values of ContainerImage.Conformance.
+const (
+	// UsedAlso: every node image has it.
+	UsedAlso = "also"
+	// UsedOnly: only node images for conformance tests have it.
+	UsedOnly = "only"
+)
+
+// ImageFile is a file of a container image: a component, a file of the first
+// module of a graph, or a text.
 type ImageFile struct {
 	Component string `yaml:"component"`
 	Graph     string `yaml:"graph"`
 	File      string `yaml:"file"`
+	Text      string `yaml:"text" json:",omitempty"`
 	Path      string `yaml:"path"`
+	// Mode, where it is not that of its kind: 0755 for a component, else 0644.
+	Mode int64 `yaml:"mode" json:",omitempty"`
 }
 
 // ImageCopy takes a file of a root.
 type ImageCopy struct {
+	// Root is another one than the image's own, which then is the image's root.
+	Root string `yaml:"root" json:",omitempty"`
 	From string `yaml:"from"` // without a leading slash
 	Path string `yaml:"path"`
 }

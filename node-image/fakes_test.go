@@ -26,6 +26,9 @@ func newMachine(t *testing.T) *machine {
 	m.write("keyring.gpg", "")
 	m.write("module/test/images/agnhost/porter/localhost.crt", "certificate")
 	m.write("module/test/images/agnhost/porter/localhost.key", "key")
+	for _, name := range []string{"nautilus/html/data.json", "nautilus/html/nautilus.jpg", "kitten/html/data.json", "kitten/html/kitten.jpg"} {
+		m.write("module/test/images/"+name, name)
+	}
 	m.write("kluster-node", "node program")
 	t.Setenv("FAKE_DIR", m.dir)
 	scripts, err := filepath.Abs("testdata")

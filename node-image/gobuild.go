@@ -32,19 +32,24 @@ func (b *builder) goBuild(ctx context.Context, g *GraphInput, builder v1.Image) 
 			return err
 		}
 		defer cleanup()
-		args := append([]string{"build", "-o", dir + "/"}, g.buildFlags()...)
-		cmd := exec.CommandContext(ctx, b.r.env.Go, append(args, g.Packages...)...)
-		cmd.Dir = work
-		cmd.Env = goEnv("CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.r.Arch)
-		if g.tree == nil {
-			return runCommand(ctx, cmd, moduleProxy)
-		}
-		cmd.Env = append(cmd.Env, "GOWORK=") // a checkout's go.work and vendor folder belong together
-		if err := runCommand(ctx, cmd, moduleProxy); err != nil {
-			return err
-		}
-		return g.tree.unchanged(ctx)
+		return b.goCompile(ctx, g, work, "build", "-o", dir+"/")
 	})
+}
+
+// goCompile runs go in a graph's folder, with its flags and packages after args.
+func (b *builder) goCompile(ctx context.Context, g *GraphInput, work string, args ...string) error {
+	args = append(append(args, g.buildFlags()...), g.Packages...)
+	cmd := exec.CommandContext(ctx, b.r.env.Go, args...)
+	cmd.Dir = work
+	cmd.Env = goEnv("CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.r.Arch)
+	if g.tree == nil {
+		return runCommand(ctx, cmd, moduleProxy)
+	}
+	cmd.Env = append(cmd.Env, "GOWORK=") // a checkout's go.work and vendor folder belong together
+	if err := runCommand(ctx, cmd, moduleProxy); err != nil {
+		return err
+	}
+	return g.tree.unchanged(ctx)
 }
 
 func (g *GraphInput) buildFlags() []string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,8 +26,15 @@ type clusterImage struct {
 func (b *builder) clusterImages(ctx context.Context, p *parts) ([]clusterImage, error) {
 	var out []clusterImage
 	for _, spec := range b.r.Images {
-		img, err := b.clusterImage(ctx, p, spec)
-		if err != nil {
+		img := clusterImage{spec: spec}
+		if spec.From != "" {
+			i := slices.IndexFunc(out, func(o clusterImage) bool { return o.spec.Ref == spec.From })
+			if i < 0 {
+				return nil, fmt.Errorf("image %s: there is no image %s before it", spec.Ref, spec.From)
+			}
+			img = out[i].derived(spec)
+		}
+		if err := b.clusterImage(ctx, p, &img); err != nil {
 			return nil, fmt.Errorf("image %s: %w", spec.Ref, err)
 		}
 		out = append(out, img)
@@ -34,33 +42,64 @@ func (b *builder) clusterImages(ctx context.Context, p *parts) ([]clusterImage, 
 	return out, nil
 }
 
-func (b *builder) clusterImage(ctx context.Context, p *parts, spec ContainerImage) (clusterImage, error) {
-	out := clusterImage{spec: spec}
-	if spec.Root != "" && len(spec.Extract) == 0 {
+// derived begins an image with the layers and the configuration of another one.
+func (c *clusterImage) derived(spec ContainerImage) clusterImage {
+	if len(spec.Entrypoint) == 0 {
+		spec.Entrypoint = c.spec.Entrypoint
+	}
+	if len(spec.Cmd) == 0 {
+		spec.Cmd = c.spec.Cmd
+	}
+	if spec.User == "" {
+		spec.User = c.spec.User
+	}
+	return clusterImage{spec: spec, layers: slices.Clone(c.layers)}
+}
+
+// clusterImage makes an image whose spec is given, on the layers it begins with.
+func (b *builder) clusterImage(ctx context.Context, p *parts, out *clusterImage) error {
+	spec := out.spec
+	if spec.onRoot() {
 		out.layers = append(out.layers, p.roots[spec.Root].layer)
 	}
-	own, err := b.imageLayer(ctx, p, spec)
-	if err != nil {
-		return out, err
+	if !spec.bare() || len(out.layers) == 0 {
+		own, err := b.imageLayer(ctx, p, spec)
+		if err != nil {
+			return err
+		}
+		out.layers = append(out.layers, own)
 	}
-	out.layers = append(out.layers, own)
 	base, err := plainImage(out.layers...)
 	if err != nil {
-		return out, err
+		return err
 	}
 	out.image, err = mutate.ConfigFile(base, &v1.ConfigFile{
 		Architecture: b.r.Arch, OS: "linux", RootFS: rootFS(out.layers),
-		Config: v1.Config{Env: []string{"PATH=" + nodePath}, User: spec.User, Entrypoint: spec.Entrypoint, Cmd: spec.Cmd, WorkingDir: "/"},
+		Config: v1.Config{
+			Env: []string{"PATH=" + nodePath}, User: spec.User, Entrypoint: spec.Entrypoint, Cmd: spec.Cmd, WorkingDir: "/",
+			Labels: spec.Labels,
+		},
 	})
 	if err != nil {
-		return out, err
+		return err
 	}
 	digest, err := out.image.Digest()
 	out.record = nodespec.ImageRecord{Ref: spec.Ref, Digest: digest.String()}
 	for _, l := range out.layers {
 		out.record.Size += l.meta.Size
 	}
-	return out, err
+	return err
+}
+
+// onRoot says whether the image lies on its root, of which it does not take only
+// files.
+func (c *ContainerImage) onRoot() bool {
+	return c.Root != "" && !slices.ContainsFunc(c.Extract, func(e ImageCopy) bool { return e.Root == "" })
+}
+
+// bare says that the image has no files of its own.
+func (c *ContainerImage) bare() bool {
+	return len(c.Dirs)+len(c.Files)+len(c.Extract)+len(c.Append)+len(c.Links) == 0
 }
 
 func rootFS(layers []*fileLayer) v1.RootFS {
@@ -76,7 +115,15 @@ type imageFile struct {
 	Path, Digest string
 	Mode         int64
 
-	from string
+	from string // the file it is a copy of, or
+	text string
+}
+
+func (f *imageFile) write(w *layerWriter) error {
+	if f.text != "" {
+		return w.text(f.Path, f.Mode, f.text)
+	}
+	return w.hostFile(f.Path, f.Mode, f.from)
 }
 
 func (b *builder) imageLayer(ctx context.Context, p *parts, spec ContainerImage) (*fileLayer, error) {
@@ -95,6 +142,12 @@ func (b *builder) imageLayer(ctx context.Context, p *parts, spec ContainerImage)
 	if spec.Root != "" {
 		inputs.Spec.Root = p.roots[spec.Root].layer.meta.DiffID.String()
 	}
+	inputs.Spec.Extract = slices.Clone(spec.Extract)
+	for i, e := range spec.Extract {
+		if e.Root != "" {
+			inputs.Spec.Extract[i].Root = p.roots[e.Root].layer.meta.DiffID.String()
+		}
+	}
 	dir, err := b.step(ctx, "image-"+shortName(spec.Ref), inputs, func(dir string) error {
 		return writeLayer(dir, func(w *layerWriter) error { return fillImage(w, p, spec, inputs.Files) })
 	})
@@ -105,9 +158,18 @@ func (b *builder) imageLayer(ctx context.Context, p *parts, spec ContainerImage)
 }
 
 func (b *builder) imageFile(ctx context.Context, p *parts, f ImageFile) (imageFile, error) {
+	mode := func(usual int64) int64 {
+		if f.Mode != 0 {
+			return f.Mode
+		}
+		return usual
+	}
+	if f.Text != "" {
+		return imageFile{Path: f.Path, Digest: digestOf([]byte(f.Text)), Mode: mode(0o644), text: f.Text}, nil
+	}
 	if f.Component != "" {
 		from, digest, err := b.program(ctx, p, f.Component)
-		return imageFile{Path: f.Path, Digest: digest, Mode: 0o755, from: from}, err
+		return imageFile{Path: f.Path, Digest: digest, Mode: mode(0o755), from: from}, err
 	}
 	g := b.r.graph(f.Graph)
 	if g == nil {
@@ -129,7 +191,7 @@ func (b *builder) imageFile(ctx context.Context, p *parts, f ImageFile) (imageFi
 	}
 	from := filepath.Join(dir, path.Base(f.File))
 	digest, err := digestFile(from)
-	return imageFile{Path: f.Path, Digest: digest, Mode: 0o644, from: from}, err
+	return imageFile{Path: f.Path, Digest: digest, Mode: mode(0o644), from: from}, err
 }
 
 // skeleton is what an image without a distribution has besides its program.
@@ -140,7 +202,7 @@ var skeleton = map[string]string{
 }
 
 func fillImage(w *layerWriter, p *parts, spec ContainerImage, files []imageFile) error {
-	if spec.Root == "" || len(spec.Extract) > 0 {
+	if spec.From == "" && !spec.onRoot() {
 		if err := w.dir("tmp", 0o1777); err != nil {
 			return err
 		}
@@ -156,12 +218,16 @@ func fillImage(w *layerWriter, p *parts, spec ContainerImage, files []imageFile)
 		}
 	}
 	for _, x := range spec.Extract {
-		if err := extract(w, p.roots[spec.Root].layer.path, x.From, x.Path); err != nil {
+		root := x.Root
+		if root == "" {
+			root = spec.Root
+		}
+		if err := extract(w, p.roots[root].layer.path, x.From, x.Path); err != nil {
 			return err
 		}
 	}
 	for _, f := range files {
-		if err := w.hostFile(f.Path, f.Mode, f.from); err != nil {
+		if err := f.write(w); err != nil {
 			return err
 		}
 	}

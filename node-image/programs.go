@@ -21,8 +21,7 @@ func (b *builder) programFile(p *parts, prog *Program) (string, error) {
 	return "", fmt.Errorf("component %s: no kind %q", prog.Name, prog.Kind)
 }
 
-// program is programFile by name, with the file's digest, which is kept beside
-// the file.
+// program is programFile by name, with the file's digest.
 func (b *builder) program(ctx context.Context, p *parts, name string) (file, digest string, err error) {
 	prog := b.r.program(name)
 	if prog == nil {
@@ -34,14 +33,21 @@ func (b *builder) program(ctx context.Context, p *parts, name string) (file, dig
 	if prog.Kind == KindFile {
 		return file, prog.Digest, ctx.Err()
 	}
+	digest, err = keptDigest(file)
+	return file, digest, err
+}
+
+// keptDigest is the digest of a file of the cache, which is kept beside the file.
+func keptDigest(file string) (string, error) {
 	kept := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".digest")
 	if data, err := os.ReadFile(kept); err == nil {
-		return file, string(data), nil
+		return string(data), nil
 	}
-	if digest, err = digestFile(file); err != nil {
-		return "", "", err
+	digest, err := digestFile(file)
+	if err != nil {
+		return "", err
 	}
-	return file, digest, os.WriteFile(kept, []byte(digest), 0o644)
+	return digest, os.WriteFile(kept, []byte(digest), 0o644)
 }
 
 // programsDir holds a folder per layer with shared programs.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -14,6 +15,9 @@ import (
 type Spec struct {
 	Kubernetes string   // "v1.36.3"; "" for the default
 	Runtimes   []string // "containerd"
+	// Conformance: the container images of Kubernetes' conformance tests are
+	// preloaded too.
+	Conformance bool
 	// Source of the programs: SourceModules (also for "") or SourceRelease.
 	Source string
 	// Overrides are locally built programs: component name to file.
@@ -52,6 +56,7 @@ type Recipe struct {
 	env        Env
 	nodeBinary string
 	digest     string
+	steps      map[string]time.Duration // that the fields do not tell of, with estimates
 }
 
 // GraphInput is what one run of "go build" depends on.
@@ -96,6 +101,7 @@ type Program struct {
 	Shared        bool `json:",omitempty"` // see Component
 
 	path string // KindFile
+	pkg  string // KindModule: what it is compiled from
 }
 
 // Digest is the recipe's own, "sha256:...": equal recipes, equal images.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/kluster-project/kluster/configs"
 )
@@ -28,17 +29,16 @@ func resolve(ctx context.Context, c *Catalog, spec Spec, env Env) (*Recipe, erro
 		return nil, err
 	}
 	x := resolver{c: c, spec: spec}
-	if err := x.version(ctx); err != nil {
+	if err := x.begin(ctx, env); err != nil {
 		return nil, err
 	}
-	r := &Recipe{Format: format, Kubernetes: x.k.Version, Arch: spec.Arch, Runtimes: spec.Runtimes, env: env.withDefaults()}
-	x.r = r
-	for _, step := range []func(context.Context) error{x.programs, x.graphs, x.roots, x.images, x.files} {
+	x.r.Runtimes, x.r.steps = spec.Runtimes, map[string]time.Duration{"store": storeEstimate}
+	for _, step := range []func(context.Context) error{x.wanted, x.programs, x.graphs, x.roots, x.images, x.files} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return r, r.seal()
+	return x.r, x.r.seal()
 }
 
 func check(c *Catalog, spec *Spec) error {
@@ -83,6 +83,52 @@ type resolver struct {
 	spec Spec
 	r    *Recipe
 	tree *checkout // nil without
+
+	// components and containers are those of the catalog that are wanted, and
+	// compiled those that are built with them when their graph is.
+	components, compiled []Component
+	containers           []ContainerImage
+}
+
+// begin finds the version, and makes a recipe with nothing in it.
+func (x *resolver) begin(ctx context.Context, env Env) error {
+	if err := x.version(ctx); err != nil {
+		return err
+	}
+	x.r = &Recipe{Format: format, Kubernetes: x.k.Version, Arch: x.spec.Arch, env: env.withDefaults()}
+	return nil
+}
+
+// wanted picks the container images, and the components that the node or one of
+// these images has.
+func (x *resolver) wanted(context.Context) error {
+	for _, img := range x.c.Images {
+		if img.Conformance != UsedOnly || (x.spec.Conformance && x.c.uses(x.k, img)) {
+			x.containers = append(x.containers, img)
+		}
+	}
+	x.use(func(comp Component) bool { return comp.Target != "" })
+	if x.spec.Conformance {
+		return x.c.hasConformance(x.k)
+	}
+	return nil
+}
+
+// use picks the components that a wanted container image has, and those that also
+// says are wanted.
+func (x *resolver) use(also func(Component) bool) {
+	used := map[string]bool{}
+	for _, img := range x.containers {
+		for _, f := range img.Files {
+			used[f.Component] = true
+		}
+	}
+	for _, comp := range x.c.Components {
+		if used[comp.Name] || also(comp) {
+			x.components = append(x.components, comp)
+		}
+	}
+	x.compiled = x.components
 }
 
 // version finds the entry of the table: the one asked for or, for a checkout,
@@ -127,7 +173,7 @@ func (x *resolver) expand(s, name, version string) string {
 var versionOf = regexp.MustCompile(`\{[a-z-]+\}`)
 
 func (x *resolver) programs(ctx context.Context) error {
-	for _, comp := range x.c.Components {
+	for _, comp := range x.components {
 		p, err := x.program(comp)
 		if err != nil {
 			return err
@@ -160,7 +206,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
 		p.Source = x.sourceOf(graph, graph.Modules[0])
 	default:
-		p.Kind, p.Graph, p.Output = KindModule, comp.Graph, execName(comp.Package)
+		p.Kind, p.Graph, p.Output, p.pkg = KindModule, comp.Graph, execName(comp.Package), comp.Package
 		p.Source = x.sourceOf(graph, moduleOf(graph, comp.Package))
 	}
 	return p, nil
@@ -225,8 +271,8 @@ func (x *resolver) graphs(ctx context.Context) error {
 	for _, p := range x.r.Programs {
 		needed[p.Graph] = true
 	}
-	for _, f := range x.c.Images {
-		for _, file := range f.Files {
+	for _, img := range x.containers {
+		for _, file := range img.Files {
 			needed[file.Graph] = true
 		}
 	}
@@ -252,13 +298,16 @@ func (x *resolver) graphs(ctx context.Context) error {
 }
 
 func (x *resolver) graph(g Graph) (GraphInput, error) {
+	if slices.Contains(x.k.Without, g.Name) && !x.fromTree(&g) {
+		return GraphInput{}, &SpecError{"kubernetes version", fmt.Sprintf("the modules of %s cannot be had for %s", g.Name, x.k.Version)}
+	}
 	version := x.c.VersionOf(g.Name, x.k)
 	in := GraphInput{Name: g.Name, Version: version, Modules: g.Modules, CGO: g.CGO, Tags: g.Tags}
 	if x.fromTree(&g) {
 		in.tree, in.mod, in.Checkout, in.Version = x.tree, x.tree.mod, x.tree.digest, x.tree.version
 	}
 	in.LDFlags = x.ldflags(g, in.Version)
-	for _, comp := range x.c.Components {
+	for _, comp := range x.compiled {
 		if comp.Graph == g.Name && comp.Package != "" && (x.spec.Source != SourceRelease || comp.Release == "") {
 			in.Packages = append(in.Packages, comp.Package)
 		}
@@ -272,7 +321,7 @@ func (x *resolver) graph(g Graph) (GraphInput, error) {
 		in.sum, err = fs.ReadFile(configs.Modules, dir+"sum")
 	}
 	if err != nil {
-		return in, fmt.Errorf("module graph %s %s: %w", g.Name, version, err)
+		return in, fmt.Errorf("module graph %s %s: %w; make it with: go run ./node-image/modgen", g.Name, version, err)
 	}
 	in.Mod, in.Sum = digestOf(in.mod), digestOf(in.sum)
 	return in, nil
@@ -295,14 +344,35 @@ func (x *resolver) ldflags(g Graph, version string) string {
 	return strings.Join(flags, " ")
 }
 
+// roots are those of the node, the builder, and the wanted container images.
 func (x *resolver) roots(context.Context) error {
-	x.r.Roots = x.c.Roots
+	x.pickRoots("node", builderRoot)
 	return nil
 }
 
+// pickRoots picks the named ones and those of the wanted container images.
+func (x *resolver) pickRoots(names ...string) {
+	used := map[string]bool{}
+	for _, name := range names {
+		used[name] = true
+	}
+	for _, img := range x.containers {
+		used[img.Root] = true
+		for _, e := range img.Extract {
+			used[e.Root] = true
+		}
+	}
+	for _, r := range x.c.Roots {
+		if used[r.Name] {
+			x.r.Roots = append(x.r.Roots, r)
+		}
+	}
+}
+
 func (x *resolver) images(context.Context) error {
-	for _, img := range x.c.Images {
+	for _, img := range x.containers {
 		img.Ref = x.expand(img.Ref, "", x.k.Version)
+		img.From = x.expand(img.From, "", x.k.Version)
 		x.r.Images = append(x.r.Images, img)
 	}
 	return nil

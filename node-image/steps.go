@@ -3,6 +3,7 @@ package nodeimage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -35,6 +36,8 @@ func (b *builder) step(ctx context.Context, name string, inputs any, fill func(d
 // read.
 var titles = []struct{ prefix, text string }{
 	{"build-", "compiling %s"},
+	{"test-", "compiling %s"},
+	{"suite", "putting the e2e suite together%s"},
 	{"download-", "downloading %s"},
 	{"release-", "unpacking %s"},
 	{"root-", "installing Debian packages (%s)"},
@@ -60,7 +63,8 @@ func (r *Recipe) estimates() (map[string]time.Duration, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]time.Duration{"store": storeEstimate}
+	out := map[string]time.Duration{}
+	maps.Copy(out, r.steps)
 	for _, g := range r.Graphs {
 		out["build-"+g.Name] = c.graph(g.Name).Estimate
 	}
@@ -77,5 +81,6 @@ func (r *Recipe) estimates() (map[string]time.Duration, error) {
 
 const (
 	storeEstimate    = 30 * time.Second
+	mainEstimate     = 20 * time.Second
 	downloadEstimate = 5 * time.Second
 )

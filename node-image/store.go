@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -122,58 +121,4 @@ func inStore(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// writeLayout makes an OCI layout folder of the images without copying their
-// layers: these are links to the cache's files.
-func writeLayout(dir string, images []clusterImage) error {
-	blobs := filepath.Join(dir, "blobs", "sha256")
-	if err := os.MkdirAll(blobs, 0o755); err != nil {
-		return err
-	}
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: "application/vnd.oci.image.index.v1+json"}
-	for _, img := range images {
-		desc, err := layoutImage(blobs, img)
-		if err != nil {
-			return fmt.Errorf("image %s: %w", img.spec.Ref, err)
-		}
-		index.Manifests = append(index.Manifests, desc)
-	}
-	data, err := json.Marshal(index)
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.WriteFile(filepath.Join(dir, "index.json"), data, 0o644),
-		os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644))
-}
-
-func layoutImage(blobs string, img clusterImage) (v1.Descriptor, error) {
-	for _, l := range img.layers {
-		err := os.Link(l.path, filepath.Join(blobs, l.meta.DiffID.Hex))
-		if err != nil && !os.IsExist(err) {
-			return v1.Descriptor{}, err
-		}
-	}
-	config, err := img.image.RawConfigFile()
-	if err != nil {
-		return v1.Descriptor{}, err
-	}
-	manifest, err := img.image.RawManifest()
-	if err != nil {
-		return v1.Descriptor{}, err
-	}
-	for _, data := range [][]byte{config, manifest} {
-		if err := os.WriteFile(filepath.Join(blobs, digestOf(data)[len("sha256:"):]), data, 0o644); err != nil {
-			return v1.Descriptor{}, err
-		}
-	}
-	media, err := img.image.MediaType()
-	if err != nil {
-		return v1.Descriptor{}, err
-	}
-	hash, err := v1.NewHash(digestOf(manifest))
-	return v1.Descriptor{
-		MediaType: media, Digest: hash, Size: int64(len(manifest)),
-		Annotations: map[string]string{"io.containerd.image.name": img.spec.Ref},
-	}, err
 }

@@ -3,12 +3,9 @@ package nodeimage
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
-
-	"github.com/kluster-project/kluster/configs"
 )
 
 var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
@@ -28,9 +25,17 @@ func (c *Catalog) validate() error {
 		p.add("no Kubernetes version")
 	}
 	c.unique(p)
+	for _, k := range c.Kubernetes {
+		for _, name := range k.Without {
+			if c.graph(name) == nil {
+				p.add("kubernetes %s: without: no graph %q", k.Version, name)
+			}
+		}
+	}
 	for _, g := range c.Graphs {
 		c.checkGraph(p, g)
 	}
+	c.checkSuite(p)
 	for _, x := range c.Components {
 		c.checkComponent(p, x)
 	}
@@ -91,13 +96,30 @@ func (c *Catalog) checkGraph(p *problems, g Graph) {
 		p.add("graph %s: no module", g.Name)
 	}
 	for _, k := range c.Kubernetes {
-		version := c.VersionOf(g.Name, k)
-		if !versionForm.MatchString(version) {
+		if !versionForm.MatchString(c.VersionOf(g.Name, k)) {
 			p.add("graph %s: no version for Kubernetes %s", g.Name, k.Version)
-			continue
 		}
-		if _, err := fs.Stat(configs.Modules, modulesDir(g.Name, version)+"/mod"); err != nil {
-			p.add("graph %s: %w; run: go run ./node-image/modgen", g.Name, err)
+	}
+}
+
+// checkSuite sees that what an e2e run needs is of one graph. A table without a
+// suite is fine.
+func (c *Catalog) checkSuite(p *problems) {
+	if c.Suite.Graph == "" {
+		return
+	}
+	if c.graph(c.Suite.Graph) == nil {
+		p.add("suite: no graph %q", c.Suite.Graph)
+	}
+	if c.Suite.Test == "" || c.Suite.Specs == "" {
+		p.add("suite: needs test and specs")
+	}
+	for _, x := range c.Suite.Programs {
+		if x.Graph != c.Suite.Graph || x.Package == "" || x.Target != "" {
+			p.add("suite: program %s: needs a package of the graph %q, and no target", x.Name, c.Suite.Graph)
+		}
+		if x.Release != "" && c.release(x.Release) == nil {
+			p.add("suite: program %s: no release %q", x.Name, x.Release)
 		}
 	}
 }
@@ -139,9 +161,23 @@ func (c *Catalog) checkImage(p *problems, img ContainerImage) {
 	if img.Root == "" && len(img.Extract)+len(img.Append) > 0 {
 		p.add("image %s: extract and append need a root", img.Ref)
 	}
+	if img.From != "" && !slices.ContainsFunc(c.Images, func(o ContainerImage) bool { return o.Ref == img.From && o.From == "" }) {
+		p.add("image %s: no image %q that is from no other", img.Ref, img.From)
+	}
+	if img.From != "" && img.Root != "" {
+		p.add("image %s: from and root exclude each other", img.Ref)
+	}
+	for _, e := range img.Extract {
+		if e.Root != "" && c.root(e.Root) == nil {
+			p.add("image %s: no root %q", img.Ref, e.Root)
+		}
+	}
+	if !slices.Contains([]string{"", UsedAlso, UsedOnly}, img.Conformance) || (img.Conformance == "") != (img.StandIn == "") {
+		p.add("image %s: conformance must be %s or %s, with standIn", img.Ref, UsedAlso, UsedOnly)
+	}
 	for _, f := range img.Files {
-		if (f.Component == "") == (f.Graph == "") || !path.IsAbs(f.Path) {
-			p.add("image %s: a file needs either component or graph, and an absolute path", img.Ref)
+		if kinds := count(f.Component, f.Graph, f.Text); kinds != 1 || !path.IsAbs(f.Path) {
+			p.add("image %s: a file needs one of component, graph and text, and an absolute path", img.Ref)
 		}
 		if f.Component != "" && c.component(f.Component) == nil {
 			p.add("image %s: no component %q", img.Ref, f.Component)
@@ -150,11 +186,22 @@ func (c *Catalog) checkImage(p *problems, img ContainerImage) {
 			p.add("image %s: no graph %q", img.Ref, f.Graph)
 		}
 	}
-	for _, m := range versionOf.FindAllString(img.Ref, -1) {
-		for _, k := range c.Kubernetes {
-			if name := m[1 : len(m)-1]; c.VersionOf(name, k) == "" {
-				p.add("image %s: Kubernetes %s has no version of %q", img.Ref, k.Version, name)
-			}
+	missing := slices.DeleteFunc(slices.Clone(c.Kubernetes), func(k KubernetesVersion) bool { return c.uses(k, img) })
+	if img.Conformance == UsedOnly && len(missing) < len(c.Kubernetes) {
+		return
+	}
+	for _, k := range missing {
+		p.add("image %s: Kubernetes %s has no version of what its name asks for", img.Ref, k.Version)
+	}
+}
+
+// count says how many texts are not empty.
+func count(texts ...string) int {
+	n := 0
+	for _, t := range texts {
+		if t != "" {
+			n++
 		}
 	}
+	return n
 }

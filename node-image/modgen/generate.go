@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
@@ -19,6 +20,7 @@ type job struct {
 	graph    nodeimage.Graph
 	version  string
 	packages []string
+	tests    []string // packages whose tests are programs
 }
 
 // jobs lists every graph in every version that some Kubernetes version needs.
@@ -29,14 +31,17 @@ func jobs(c *nodeimage.Catalog) []job {
 		for _, g := range c.Graphs {
 			j := job{graph: g, version: c.VersionOf(g.Name, k)}
 			key := g.Name + j.version
-			if seen[key] {
+			if seen[key] || slices.Contains(k.Without, g.Name) {
 				continue
 			}
 			seen[key] = true
-			for _, p := range c.Components {
+			for _, p := range slices.Concat(c.Components, c.Suite.Programs) {
 				if p.Graph == g.Name && p.Package != "" {
 					j.packages = append(j.packages, p.Package)
 				}
+			}
+			if c.Suite.Graph == g.Name {
+				j.tests = []string{c.Suite.Test}
 			}
 			out = append(out, j)
 		}
@@ -58,14 +63,51 @@ func (j job) generate(ctx context.Context, out string) error {
 	if err := os.WriteFile(filepath.Join(tmp, "go.mod"), mod, 0o644); err != nil {
 		return err
 	}
-	// -e: tests of dependencies import packages that no module has.
-	if _, err := goRun(ctx, tmp, "mod", "tidy", "-e"); err != nil {
+	if err := tidy(ctx, tmp); err != nil {
 		return err
+	}
+	for _, p := range j.tests {
+		if err := importTests(ctx, tmp, p); err != nil {
+			return err
+		}
 	}
 	if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, j.packages...)...); err != nil {
 		return err
 	}
+	if len(j.tests) > 0 {
+		if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps", "-test"}, j.tests...)...); err != nil {
+			return err
+		}
+	}
 	return install(tmp, out)
+}
+
+func tidy(ctx context.Context, dir string) error {
+	// -e: tests of dependencies import packages that no module has.
+	_, err := goRun(ctx, dir, "mod", "tidy", "-e")
+	return err
+}
+
+// importTests makes the module in dir fit for tests of its own that import what those
+// of a package do: go.mod must list more for what the main module itself imports.
+func importTests(ctx context.Context, dir, pkg string) error {
+	out, err := goRun(ctx, dir, "list", "-mod=readonly", "-f", `{{join .TestImports "\n"}}{{"\n"}}{{join .XTestImports "\n"}}`, pkg)
+	if err != nil {
+		return err
+	}
+	text := "package own\n"
+	for _, p := range append(strings.Fields(string(out)), pkg) {
+		text += fmt.Sprintf("import _ %q\n", p)
+	}
+	own := filepath.Join(dir, "own")
+	if err := os.Mkdir(own, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(own)
+	if err := os.WriteFile(filepath.Join(own, "own_test.go"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	return tidy(ctx, dir)
 }
 
 // module is the go.mod to start from: the modules, and their own replacements
@@ -88,7 +130,7 @@ func (j job) module(ctx context.Context) ([]byte, error) {
 			steps = append(steps, addStaging(f, upstream, j.version))
 		}
 	}
-	for _, p := range j.packages {
+	for _, p := range slices.Concat(j.packages, j.tests) {
 		steps = append(steps, f.AddTool(p))
 	}
 	for _, err := range steps {

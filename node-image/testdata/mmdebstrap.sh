@@ -3,12 +3,14 @@
 echo "$*" >> "$FAKE_DIR/mmdebstrap.log"
 for out; do case $out in *.tar) break ;; esac; done
 root=$(mktemp -d)
-mkdir -p "$root/etc/apt" "$root/usr/bin" "$root/var/lib/dpkg" "$root/dev" "$root/usr/share/doc/busybox-static"
+mkdir -p "$root/etc/apt" "$root/usr/bin" "$root/usr/sbin" "$root/var/lib/dpkg" "$root/dev" "$root/usr/share/doc/busybox-static"
 echo secret > "$root/etc/apt/sources.list"
 echo root:x:0:0::/root:/bin/sh > "$root/etc/passwd"
 echo root:x:0: > "$root/etc/group"
 echo 0123456789abcdef > "$root/etc/machine-id"
 echo busybox > "$root/usr/bin/busybox"
+echo nginx > "$root/usr/sbin/nginx"
+echo bash > "$root/usr/bin/bash-static"
 case $* in
 *--variant=extract*path-exclude=/usr/share/doc/*) ;;
 *--variant=extract*) echo 'busybox-static (1:1.37.0-6) unstable; urgency=low' | gzip > "$root/usr/share/doc/busybox-static/changelog.Debian.gz" ;;

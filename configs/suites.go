@@ -1,0 +1,8 @@
+package configs
+
+import _ "embed"
+
+// Suites is suites.yaml, decoded by package plan.
+//
+//go:embed suites.yaml
+var Suites []byte
