@@ -31,6 +31,7 @@ func commands() []command {
 		{"bootstrap", "make a control plane of the node, at its first start", runBootstrap},
 		{"await", "wait for: file PATTERN | tls ADDRESS | bootstrap", runAwait},
 		{"network", "serve the default pod network", runNetwork},
+		{"registry", "serve container images: FOLDER (an OCI layout) ADDRESS", runRegistry},
 		{"hide-product", "OCI hook: hide the host's product files in a container", runHideProduct},
 		{"kluster-ipam", "CNI address plugin of the default pod network", runIPAM},
 		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"hash/crc32"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -108,6 +109,20 @@ func ownServer(node nodespec.Node) string {
 	return ""
 }
 
+// nearServer is the node's own API server, else one of the others, not the same for
+// every node; the zero value if there is none.
+func nearServer(node nodespec.Node) netip.AddrPort {
+	server := ownServer(node)
+	if n := len(node.APIServers); server == "" && n > 0 {
+		server = node.APIServers[crc32.ChecksumIEEE([]byte(node.Name))%uint32(n)]
+	}
+	addr, err := netip.ParseAddrPort(server)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addr
+}
+
 // runNetwork is the default pod network. Where there is another one, it ends at
 // once, well.
 func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
@@ -145,7 +160,7 @@ func podNetwork(ctx context.Context, log *slog.Logger, node nodespec.Node) (*pod
 		return nil, err
 	}
 	return &podnet.Service{
-		Name: node.Name, Pods: node.PodSubnets, Services: node.ServiceSubnets,
+		Name: node.Name, Pods: node.PodSubnets, Services: node.ServiceSubnets, API: nearServer(node),
 		Cluster: api, Host: podnet.LinuxHost{NetworkFile: nodespec.NetworkFile, MTU: route.MTU}, Log: log,
 	}, nil
 }
