@@ -84,7 +84,7 @@ func TestFilter(t *testing.T) {
 	}
 	inNamespace(t)
 	rules := Rules(prefixes("10.244.1.0/24", "fd00:10:244:1::/64"), prefixes("10.244.0.0/16", "fd00:10:244::/56"),
-		prefixes("10.96.0.0/16", "fd00:10:96::/112"))
+		prefixes("10.96.0.0/16", "fd00:10:96::/112"), netip.MustParseAddrPort("172.30.0.2:6443"))
 	for range 2 {
 		if err := (LinuxHost{}).Filter(t.Context(), rules); err != nil {
 			t.Fatal(err)

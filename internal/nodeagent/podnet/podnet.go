@@ -60,9 +60,11 @@ type Service struct {
 	Name string
 	// Pods and Services are the cluster's subnets.
 	Pods, Services []netip.Prefix
-	Cluster        Cluster
-	Host           Host
-	Log            *slog.Logger
+	// API is an API server, the node's own if it has one; see Rules.
+	API     netip.AddrPort
+	Cluster Cluster
+	Host    Host
+	Log     *slog.Logger
 }
 
 // state is what is known of the cluster.
@@ -148,7 +150,7 @@ func (s *Service) apply(ctx context.Context, now state) bool {
 	if len(now.own) == 0 {
 		return true
 	}
-	ok := s.try("packet rules", s.Host.Filter(ctx, Rules(now.own, s.Pods, s.Services)))
+	ok := s.try("packet rules", s.Host.Filter(ctx, Rules(now.own, s.Pods, s.Services, s.API)))
 	if now.listed {
 		ok = s.try("routes", s.Host.Route(s.routes(now))) && ok
 	}

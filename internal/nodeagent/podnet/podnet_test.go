@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,10 +139,18 @@ func TestServiceReportsLostCluster(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	got := Rules(prefixes("10.244.1.0/24"), prefixes("10.244.0.0/16"), prefixes("10.96.0.0/16"))
+	got := Rules(prefixes("10.244.1.0/24"), prefixes("10.244.0.0/16"), prefixes("10.96.0.0/16"), netip.MustParseAddrPort("172.30.0.2:6443"))
 	want := `table inet kluster
 delete table inet kluster
 table inet kluster {
+	chain api_prerouting {
+		type nat hook prerouting priority -99; policy accept;
+		ip daddr 10.96.0.1 tcp dport 443 dnat ip to 172.30.0.2:6443
+	}
+	chain api_output {
+		type nat hook output priority -99; policy accept;
+		ip daddr 10.96.0.1 tcp dport 443 dnat ip to 172.30.0.2:6443
+	}
 	chain leave {
 		type nat hook postrouting priority srcnat; policy accept;
 		ip saddr { 10.244.1.0/24 } ip daddr != { 10.244.0.0/16 } masquerade fully-random
@@ -160,6 +169,19 @@ table inet kluster {
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRulesOfTheAPIServiceFollowTheFirstFamily(t *testing.T) {
+	pods, services := prefixes("fd00:10:244::/56", "10.244.0.0/16"), prefixes("fd00:10:96::/112", "10.96.0.0/16")
+	got := Rules(pods, pods, services, netip.MustParseAddrPort("[fd00::2]:6443"))
+	if want := "ip6 daddr fd00:10:96::1 tcp dport 443 dnat ip6 to [fd00::2]:6443"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+	for _, other := range []netip.AddrPort{{}, netip.MustParseAddrPort("172.30.0.2:6443")} {
+		if got := Rules(pods, pods, services, other); strings.Contains(got, "dnat") {
+			t.Errorf("API server %v of another family or none:\n%s", other, got)
+		}
 	}
 }
 
