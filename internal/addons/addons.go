@@ -21,6 +21,9 @@ var files embed.FS
 type Addon struct {
 	Name string
 	file string
+	// late: nothing of a create waits for it, and its pods would take processors
+	// from those that it does wait for.
+	late bool
 	// wanted says whether a cluster with these values gets it.
 	wanted func(Values) bool
 }
@@ -33,15 +36,21 @@ type Values struct {
 }
 
 var all = []Addon{
-	{"pod network roles", "pod-network.yaml", func(v Values) bool { return v.PodNetwork }},
-	{"default storage class", "local-path.yaml", func(Values) bool { return true }},
+	{"pod network roles", "pod-network.yaml", false, func(v Values) bool { return v.PodNetwork }},
+	{"default storage class", "local-path.yaml", true, func(Values) bool { return true }},
 }
 
-// Render gives the objects of all add-ons wanted, in the order to apply them.
-func Render(v Values) ([]*unstructured.Unstructured, error) {
+// Early gives the objects that a cluster needs to get ready, in the order to apply
+// them.
+func Early(v Values) ([]*unstructured.Unstructured, error) { return render(v, false) }
+
+// Late gives those that can wait until pods of the others run.
+func Late(v Values) ([]*unstructured.Unstructured, error) { return render(v, true) }
+
+func render(v Values, late bool) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
 	for _, a := range all {
-		if !a.wanted(v) {
+		if a.late != late || !a.wanted(v) {
 			continue
 		}
 		objects, err := a.render(v)

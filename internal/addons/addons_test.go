@@ -16,12 +16,27 @@ func kinds(objects []*unstructured.Unstructured) map[string]*unstructured.Unstru
 	return all
 }
 
-func TestRender(t *testing.T) {
-	out, err := Render(Values{ProvisionerImage: "example.com/provisioner:1", HelperImage: "example.com/busybox:1", PodNetwork: true})
+// rendered are all objects of a cluster with these values, and fails where one
+// comes twice.
+func rendered(t *testing.T, v Values) map[string]*unstructured.Unstructured {
+	t.Helper()
+	early, err := Early(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := kinds(out)
+	late, err := Late(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := kinds(append(early, late...))
+	if len(all) != len(early)+len(late) {
+		t.Error("an object is in two add-ons")
+	}
+	return all
+}
+
+func TestRender(t *testing.T) {
+	all := rendered(t, Values{ProvisionerImage: "example.com/provisioner:1", HelperImage: "example.com/busybox:1", PodNetwork: true})
 	for _, want := range []string{
 		"ClusterRole kluster:pod-network", "ClusterRoleBinding kluster:pod-network",
 		"StorageClass standard", "Deployment local-path-provisioner", "ConfigMap local-path-config",
@@ -50,15 +65,23 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderWithoutPodNetwork(t *testing.T) {
-	out, err := Render(Values{ProvisionerImage: "p", HelperImage: "h"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := kinds(out)
+	all := rendered(t, Values{ProvisionerImage: "p", HelperImage: "h"})
 	if _, ok := all["ClusterRole kluster:pod-network"]; ok {
 		t.Error("roles of a pod network that is not there")
 	}
 	if _, ok := all["StorageClass standard"]; !ok {
 		t.Error("no storage class")
+	}
+}
+
+func TestNothingEarlyRunsPods(t *testing.T) {
+	early, err := Early(Values{PodNetwork: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range early {
+		if _, ok, _ := unstructured.NestedMap(o.Object, "spec", "template"); ok {
+			t.Errorf("%s %s takes processors from what a create waits for", o.GetKind(), o.GetName())
+		}
 	}
 }

@@ -23,9 +23,27 @@ const excludeLabel = "node.kubernetes.io/exclude-from-external-load-balancers"
 // fieldManager owns the fields that kluster sets in the cluster's objects.
 const fieldManager = "kluster"
 
-// installAddons applies kluster's own additions.
+// installAddons applies those of kluster's own additions that nodes need.
 func (c *creation) installAddons(ctx context.Context) error {
-	manifests, err := addons.Render(addons.Values{
+	return c.install(ctx, addons.Early)
+}
+
+// installLate applies the others when the pods of cluster DNS run. Before, theirs
+// would only take processors from these; after, there is a time of little work
+// until the first readiness probe, and a provisioner that starts now finds the API.
+func (c *creation) installLate(ctx context.Context) error {
+	if c.provesDNS() {
+		select {
+		case <-c.dnsRuns:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return c.install(ctx, addons.Late)
+}
+
+func (c *creation) install(ctx context.Context, render func(addons.Values) ([]*unstructured.Unstructured, error)) error {
+	manifests, err := render(addons.Values{
 		ProvisionerImage: c.images.provisioner, HelperImage: c.images.busybox,
 		PodNetwork: c.cfg.Networking.CNI == "default",
 	})

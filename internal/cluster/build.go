@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -19,6 +21,9 @@ func (m *Manager) EnsureImage(ctx context.Context, spec ImageOptions, step statu
 	if spec.NodeBinary == "" {
 		spec.NodeBinary = m.nodeBin
 	}
+	if err := findNodeBinary(spec.NodeBinary); err != nil {
+		return "", err
+	}
 	recipe, err := nodeimage.Resolve(ctx, spec, nodeimage.Env{})
 	if err != nil {
 		return "", err
@@ -28,6 +33,18 @@ func (m *Manager) EnsureImage(ctx context.Context, spec ImageOptions, step statu
 		return recipe.Ref(), err
 	}
 	return recipe.Ref(), m.buildAndLoad(ctx, recipe, step)
+}
+
+// findNodeBinary says what to do where kluster was copied without its other half.
+func findNodeBinary(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return failure.With(fmt.Errorf("finding the program that goes into nodes: %w", err),
+			failure.Hint("kluster-node belongs beside the kluster program: \"make build\" builds both"), failure.Exit(failure.CodeHost))
+	}
+	return nil
 }
 
 func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, step status.Step) error {

@@ -60,9 +60,10 @@ type creation struct {
 	kubeadm    map[string]kubeadm.Node
 	client     kubernetes.Interface
 	dynamic    dynamic.Interface
-	kubeconfig string // absolute path of the file that the entry goes into
-	merged     bool   // that file may hold the entry
-	server     string // the API's URL on the host
+	kubeconfig string        // absolute path of the file that the entry goes into
+	merged     bool          // that file may hold the entry
+	server     string        // the API's URL on the host
+	dnsRuns    chan struct{} // closed when the pods of cluster DNS run
 	notes      []string
 }
 
@@ -77,6 +78,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	c := &creation{
 		m: m.traced(ctx), opt: opt, cfg: &cfg, id: id, began: time.Now(),
 		image: map[string]string{}, layers: map[string]map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
+		dnsRuns: make(chan struct{}),
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
 			nodespec.LabelCreation: id,

@@ -320,7 +320,7 @@ func TestImageOfAnotherVersion(t *testing.T) {
 func TestCreateThatIsNotReadyInTime(t *testing.T) {
 	p := engineWith(t, "never/booted")
 	opt := wanted(t, "c", 1)
-	opt.Wait = 200 * time.Millisecond
+	opt.Wait = 2 * time.Second // enough to come as far as the boot on a busy machine
 	_, err := manager(t, p).Create(t.Context(), opt)
 	var late *timeoutError
 	if !errors.As(err, &late) || !strings.Contains(err.Error(), "booting c-control-plane-1") {

@@ -61,7 +61,7 @@ func (m *Manager) ControlPlane(ctx context.Context, cluster string) (string, err
 }
 
 func (m *Manager) node(ctx context.Context, cluster, name string) (provider.Node, error) {
-	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: cluster})
+	nodes, err := m.machines(ctx, cluster)
 	if err != nil {
 		return provider.Node{}, err
 	}
@@ -111,7 +111,7 @@ func (m *Manager) loadTargets(ctx context.Context, cluster string, names []strin
 		}
 		return out, nil
 	}
-	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: cluster})
+	nodes, err := m.machines(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}

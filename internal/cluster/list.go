@@ -33,7 +33,7 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 // Inspect describes one cluster, as far as it can be told when there is an error.
 func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 	info := Info{Name: name, Status: "unknown", Nodes: []NodeInfo{}}
-	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: name})
+	nodes, err := m.machines(ctx, name)
 	if err != nil {
 		return info, err
 	}
@@ -86,7 +86,7 @@ func statusOf(state life, nodes []provider.Node) string {
 // Nodes lists the machines of a cluster, the load balancer included; of every
 // cluster when name is "".
 func (m *Manager) Nodes(ctx context.Context, name string) ([]NodeInfo, error) {
-	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: name})
+	nodes, err := m.machines(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,13 +27,19 @@ const (
 // that came too early, while CoreDNS still looked for the API, is repeated after
 // its period of 10 seconds only, or at once when something about the pod changes
 // (the kubelet's prober_manager.go, UpdatePodStatus); so something is changed.
-// Nobody waits for the result: without it the cluster is usable later.
+// Nobody waits for the result: without it the cluster is usable later. Meanwhile it
+// notices when all of them run, or at the latest when ctx ends.
 func (c *creation) nudgeDNS(ctx context.Context) {
+	runs := sync.OnceFunc(func() { close(c.dnsRuns) })
+	defer runs()
 	nudged := map[string]bool{}
 	for i := 0; wait.For(ctx, nudgeEvery); i++ {
 		pods, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: dnsPods})
 		if err != nil {
 			continue
+		}
+		if len(pods.Items) > 0 && !slices.ContainsFunc(pods.Items, notRunning) {
+			runs()
 		}
 		for _, pod := range pods.Items {
 			if isRunningUnready(&pod) && c.nudge(ctx, pod.Name, fmt.Sprintf("%q", fmt.Sprint(i))) == nil {
@@ -55,12 +63,12 @@ func (c *creation) nudge(ctx context.Context, pod, value string) error {
 
 // isRunningUnready says whether a pod's containers all run and it is not ready.
 func isRunningUnready(pod *corev1.Pod) bool {
-	ready := true
-	for _, cs := range pod.Status.ContainerStatuses {
-		if cs.State.Running == nil {
-			return false
-		}
-		ready = ready && cs.Ready
-	}
-	return !ready
+	unready := func(cs corev1.ContainerStatus) bool { return !cs.Ready }
+	return !notRunning(*pod) && slices.ContainsFunc(pod.Status.ContainerStatuses, unready)
+}
+
+// notRunning says whether a container of a pod does not run.
+func notRunning(pod corev1.Pod) bool {
+	all := pod.Status.ContainerStatuses
+	return len(all) == 0 || slices.ContainsFunc(all, func(cs corev1.ContainerStatus) bool { return cs.State.Running == nil })
 }

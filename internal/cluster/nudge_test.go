@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -26,7 +27,7 @@ func dnsPod(name string, running, ready bool) *corev1.Pod {
 func TestNudge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset(dnsPod("starting", false, false), dnsPod("unready", true, false), dnsPod("ready", true, true))
-		c := &creation{client: client}
+		c := &creation{client: client, dnsRuns: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { c.nudgeDNS(ctx); close(done) }()
@@ -54,4 +55,44 @@ func TestNudge(t *testing.T) {
 			t.Error("the annotation stays")
 		}
 	})
+}
+
+func TestDNSRunsWhenAllItsPodsDo(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pods []runtime.Object
+		want bool
+	}{
+		"no pods yet":   {nil, false},
+		"one is made":   {[]runtime.Object{dnsPod("a", true, false), dnsPod("b", false, false)}, false},
+		"no status yet": {[]runtime.Object{&corev1.Pod{ObjectMeta: dnsPod("a", true, false).ObjectMeta}}, false},
+		"all run":       {[]runtime.Object{dnsPod("a", true, false), dnsPod("b", true, true)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &creation{client: fake.NewClientset(tc.pods...), dnsRuns: make(chan struct{})}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { c.nudgeDNS(ctx); close(done) }()
+				time.Sleep(2 * nudgeEvery)
+				synctest.Wait()
+				if got := isClosed(c.dnsRuns); got != tc.want {
+					t.Errorf("runs: %v", got)
+				}
+				cancel()
+				<-done
+				if !isClosed(c.dnsRuns) {
+					t.Error("whoever waits for it would wait on")
+				}
+			})
+		})
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

@@ -40,10 +40,11 @@ func createPlan() []Step {
 		{"nodes", "all at once, each with its files before its first start", []string{"certificates"}, true, silent((*creation).createNodes)},
 		{"control plane", "all control planes at once, etcd knowing every member from the start", []string{"nodes"}, true, silent((*creation).waitControlPlanes)},
 		{"API", "the first API server is ready behind the load balancer", []string{"nodes"}, true, silent((*creation).waitAPI)},
-		{"add-ons", "roles of the pod network, the default storage class", []string{"API"}, true, silent((*creation).installAddons)},
+		{"add-ons", "roles of the pod network", []string{"API"}, true, silent((*creation).installAddons)},
 		{"readiness", "every node Ready and a pod resolves kubernetes.default", []string{"API"}, true, (*creation).waitReady},
+		{"storage", "the default storage class, when the pods of cluster DNS run", []string{"API"}, true, silent((*creation).installLate)},
 		{"labels", "those that kubelets may not give to their own nodes, after kubeadm has given its own", []string{"control plane", "API"}, true, silent((*creation).labelNodes)},
-		{"kubeconfig", "merged last, when the cluster can be used", []string{"add-ons", "readiness", "labels"}, false, (*creation).writeKubeconfig},
+		{"kubeconfig", "merged last, when the cluster can be used", []string{"add-ons", "readiness", "storage", "labels"}, false, (*creation).writeKubeconfig},
 	}
 }
 

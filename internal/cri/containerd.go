@@ -1,5 +1,12 @@
 package cri
 
+import (
+	"fmt"
+	"path"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
 var containerdDrivers = map[int]string{1: DriverCgroupfs, 2: DriverSystemd}
 
 var containerd = Runtime{
@@ -13,6 +20,7 @@ var containerd = Runtime{
 	Render:     renderContainerd,
 	Import:     []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
 	Debug:      []string{"crictl", "--runtime-endpoint", "unix:///run/containerd/containerd.sock"},
+	Mirror:     containerdMirror,
 	StateDir:   "/var/lib/containerd",
 }
 
@@ -68,7 +76,7 @@ func containerdImages(s Settings) tomlTree {
 	t := tomlTree{
 		"snapshotter":             snapshotter(s),
 		"discard_unpacked_layers": true,
-		"registry":                tomlTree{"config_path": "/etc/containerd/certs.d"},
+		"registry":                tomlTree{"config_path": containerdHosts},
 	}
 	if s.PauseImage != "" {
 		t["pinned_images"] = tomlTree{"sandbox": s.PauseImage}
@@ -81,4 +89,13 @@ func snapshotter(s Settings) string {
 		return "overlayfs"
 	}
 	return s.Snapshotter
+}
+
+// containerdHosts is the folder with containerd's knowledge of registries, which it
+// reads at every pull.
+const containerdHosts = "/etc/containerd/certs.d"
+
+func containerdMirror(m Mirror) nodespec.File {
+	text := fmt.Sprintf("[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", m.URL)
+	return nodespec.File{Path: path.Join(containerdHosts, m.Of, "hosts.toml"), Mode: 0o644, Data: []byte(text)}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 // Default is the runtime of a cluster that asks for none.
@@ -37,6 +39,9 @@ type Runtime struct {
 	// Import is the command that reads an image archive from its stdin, and
 	// Debug the one that speaks CRI to it.
 	Import, Debug []string
+	// Mirror gives the file that makes it pull from another registry. It takes
+	// effect at the next pull.
+	Mirror func(Mirror) nodespec.File
 	// StateDir is the folder that holds images and containers; it is a volume.
 	StateDir string
 }
@@ -69,6 +74,12 @@ func Names() []string {
 		names[i] = r.Name
 	}
 	return names
+}
+
+// Mirror is a registry to ask for images of another one.
+type Mirror struct {
+	Of  string // the other one's host, "registry.k8s.io"
+	URL string // "http://172.28.0.127:5000"
 }
 
 // Settings is what a runtime's configuration depends on.

@@ -17,7 +17,7 @@ func TestGet(t *testing.T) {
 		for what, empty := range map[string]bool{
 			"socket": r.SocketPath() == r.Socket, "units": len(r.Units) == 0, "log units": len(r.LogUnits) == 0,
 			"drivers": r.CgroupDriver(1) == "" || r.CgroupDriver(2) == "", "configuration": r.ConfigPath == "" || r.Render == nil,
-			"import": len(r.Import) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "cgroup": r.Cgroup == "",
+			"import": len(r.Import) == 0, "mirror": r.Mirror == nil, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "cgroup": r.Cgroup == "",
 		} {
 			if empty {
 				t.Errorf("runtime %q has no %s", r.Name, what)
@@ -162,5 +162,17 @@ func TestBadPatches(t *testing.T) {
 		if _, err := containerd.Render(s); err == nil {
 			t.Errorf("%s: took a bad patch", name)
 		}
+	}
+}
+
+func TestMirror(t *testing.T) {
+	got := containerd.Mirror(Mirror{Of: "registry.k8s.io", URL: "http://172.28.0.127:5000"})
+	const text = "[host.\"http://172.28.0.127:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
+	if got.Path != "/etc/containerd/certs.d/registry.k8s.io/hosts.toml" || string(got.Data) != text || got.Mode != 0o644 {
+		t.Errorf("got %s:\n%s", got.Path, got.Data)
+	}
+	var parsed map[string]any
+	if err := toml.Unmarshal(got.Data, &parsed); err != nil {
+		t.Error(err)
 	}
 }

@@ -45,6 +45,8 @@ const (
 	RoleControlPlane Role = "control-plane"
 	RoleWorker       Role = "worker"
 	RoleLoadBalancer Role = "load-balancer"
+	// RoleRegistry is no machine of the cluster, but serves its nodes images.
+	RoleRegistry Role = "registry"
 )
 
 // Ports.

@@ -3,7 +3,6 @@ package status
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 )
@@ -36,13 +35,11 @@ type Display struct {
 	opt Options
 
 	mu     sync.Mutex
+	screen Screen
 	active []*step // in order of start, parents before their parts
-	drawn  int     // lines of the live part now on the terminal
-	frame  int
 	closed bool
 
-	stop chan struct{}
-	done chan struct{}
+	stop func() // ends the refreshing
 }
 
 var _ Reporter = (*Display)(nil)
@@ -55,35 +52,16 @@ const (
 
 // New starts a display.
 func New(opt Options) *Display {
-	if opt.Width == nil {
-		opt.Width = func() int { return 80 }
-	}
-	d := &Display{opt: opt, stop: make(chan struct{}), done: make(chan struct{})}
+	d := &Display{opt: opt, stop: func() {}, screen: Screen{Out: opt.Out, Terminal: opt.Terminal, Width: opt.Width, Color: opt.Color}}
 	if opt.Verbosity == Quiet {
-		close(d.done)
 		return d
 	}
 	every := plainTick
 	if opt.Terminal {
 		every = terminalTick
 	}
-	go d.loop(every)
+	d.stop = Every(every, d.refresh)
 	return d
-}
-
-// loop refreshes until Close.
-func (d *Display) loop(every time.Duration) {
-	defer close(d.done)
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-d.stop:
-			return
-		case <-ticker.C:
-			d.refresh()
-		}
-	}
 }
 
 // Close ends the display and wipes its live part. Later calls tell nobody.
@@ -94,10 +72,9 @@ func (d *Display) Close() {
 		return
 	}
 	d.closed = true
-	d.wipe()
-	close(d.stop)
+	d.screen.Wipe()
 	d.mu.Unlock()
-	<-d.done
+	d.stop()
 }
 
 // Start begins a step.
@@ -122,15 +99,11 @@ func (d *Display) line(text string) {
 	if d.silent() {
 		return
 	}
-	d.wipe()
-	d.write(strings.TrimRight(text, "\n") + "\n")
+	d.screen.Print(text)
 	d.draw()
 }
 
 func (d *Display) silent() bool { return d.closed || d.opt.Verbosity == Quiet }
-
-// write has nobody to tell when stderr is gone.
-func (d *Display) write(text string) { _, _ = io.WriteString(d.opt.Out, text) }
 
 // refresh is one tick: a new frame on a terminal, signs of life elsewhere.
 func (d *Display) refresh() {
@@ -139,9 +112,8 @@ func (d *Display) refresh() {
 	if d.closed {
 		return
 	}
-	d.frame++
+	d.screen.Next()
 	if d.opt.Terminal {
-		d.wipe()
 		d.draw()
 		return
 	}
@@ -151,6 +123,6 @@ func (d *Display) refresh() {
 			continue
 		}
 		s.nextSign = now.Add(signEvery)
-		d.write("· " + s.title() + ": " + s.state(now) + "\n")
+		d.screen.Print("· " + s.title() + ": " + s.state(now))
 	}
 }

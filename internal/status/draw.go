@@ -6,16 +6,12 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 )
 
 // maxLive is the most steps shown at once on a terminal.
 const maxLive = 8
-
-// frames of the spinner: braille dots, one column wide everywhere.
-var frames = [...]string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
 // Smart says whether w is a terminal that understands the live display.
 // lookupEnv is os.LookupEnv.
@@ -28,43 +24,21 @@ func Smart(w any, lookupEnv func(string) (string, bool)) bool {
 	return name != "" && name != "dumb"
 }
 
-// wipe removes the live part from the terminal. d.mu is held.
-func (d *Display) wipe() {
-	if d.drawn == 0 {
-		return
-	}
-	d.write(fmt.Sprintf("\x1b[%dA\r\x1b[J", d.drawn))
-	d.drawn = 0
-}
-
 // draw writes the live part. d.mu is held.
 func (d *Display) draw() {
-	if !d.opt.Terminal || d.silent() {
+	if d.silent() {
 		return
 	}
-	now, width := time.Now(), d.opt.Width()
-	var b strings.Builder
+	now := time.Now()
+	var lines []string
 	for i, s := range d.active {
 		if i == maxLive {
-			fmt.Fprintf(&b, "  and %d more\n", len(d.active)-maxLive)
-			d.drawn++
+			lines = append(lines, fmt.Sprintf("  and %d more", len(d.active)-maxLive))
 			break
 		}
-		spin := frames[(d.frame+i)%len(frames)]
-		text := strings.Repeat("  ", s.depth()) + spin + " " + s.name + " (" + s.state(now) + ")"
-		b.WriteString(cut(text, width-1) + "\n")
-		d.drawn++
+		lines = append(lines, strings.Repeat("  ", s.depth())+d.screen.Spinner(i)+" "+s.name+" ("+s.state(now)+")")
 	}
-	d.write(b.String())
-}
-
-// cut shortens text to width columns, so that it never wraps: a wrapped line
-// would be wiped only in part.
-func cut(text string, width int) string {
-	if width < 1 || utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:width-1]) + "…"
+	d.screen.Draw(lines)
 }
 
 // mark is how a step ended, in one column.
@@ -76,10 +50,7 @@ func (d *Display) mark(err error) string {
 	case err != nil:
 		mark, color = "✗", "31"
 	}
-	if d.opt.Color && d.opt.Terminal {
-		return "\x1b[" + color + "m" + mark + "\x1b[0m"
-	}
-	return mark
+	return d.screen.Paint(mark, color)
 }
 
 // Short renders a duration for people: 0.4s, 12s, 3m20s, 1h05m.

@@ -49,10 +49,7 @@ func (d *Display) begin(parent *step, name string, estimate time.Duration) *step
 		at = d.after(parent)
 	}
 	d.active = slices.Insert(d.active, at, s)
-	if !d.silent() && d.opt.Terminal {
-		d.wipe()
-		d.draw()
-	}
+	d.draw()
 	return s
 }
 
