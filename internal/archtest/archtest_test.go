@@ -66,6 +66,7 @@ var layers = []layer{
 	{"siblings", []string{"provider", "node-image", "e2e", "internal/nodeagent"}},
 	{"views", []string{"internal/logs", "internal/doctor"}},
 	{"cluster", []string{"internal/cluster"}},
+	{"runs", []string{"internal/e2e"}},
 	{"cli", []string{"internal/cli"}},
 	{"bench", []string{"internal/bench"}},
 	{"programs", []string{"cmd"}},

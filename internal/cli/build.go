@@ -18,11 +18,12 @@ func newBuildCmd(a *app) *cobra.Command {
 
 // buildNodeImageOptions are the flags of "build node-image".
 type buildNodeImageOptions struct {
-	version    string
-	runtimes   []string
-	source     string
-	components []string
-	output     choice
+	version     string
+	runtimes    []string
+	conformance bool
+	source      string
+	components  []string
+	output      choice
 }
 
 const buildNodeImageLong = `Builds the image that nodes are made from, and prints its name.
@@ -35,6 +36,7 @@ verified.`
 
 const buildNodeImageExample = `  kluster build node-image
   kluster build node-image --kubernetes-version v1.35.4
+  kluster build node-image --conformance
   kluster build node-image --source ~/go/src/k8s.io/kubernetes
   kluster build node-image --component kubelet=_output/bin/kubelet`
 
@@ -55,6 +57,7 @@ func newBuildNodeImageCmd(a *app, runs ...func(context.Context, *app, *buildNode
 	f := cmd.Flags()
 	f.StringVar(&opts.version, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
 	f.StringSliceVar(&opts.runtimes, "runtime", nil, "container runtimes to put in (default: kluster's default)")
+	f.BoolVar(&opts.conformance, "conformance", false, "put in the container images of Kubernetes' conformance tests too")
 	f.StringVar(&opts.source, "source", nodeimage.SourceModules, "where programs come from: modules, release, or a Kubernetes checkout")
 	f.StringArrayVar(&opts.components, "component", nil, "put in a locally built program, as `NAME=PATH` (repeatable)")
 	addChoice(cmd, &opts.output, "output", "o", "how to print", formatName, formatJSON)
@@ -86,7 +89,7 @@ func runBuildNodeImage(ctx context.Context, a *app, opts *buildNodeImageOptions)
 }
 
 func (o *buildNodeImageOptions) spec() (nodeimage.Spec, error) {
-	spec := nodeimage.Spec{Kubernetes: o.version, Runtimes: o.runtimes, Source: o.source}
+	spec := nodeimage.Spec{Kubernetes: o.version, Runtimes: o.runtimes, Source: o.source, Conformance: o.conformance}
 	if o.source != nodeimage.SourceModules && o.source != nodeimage.SourceRelease {
 		dir, err := checkout(o.source)
 		if err != nil {

@@ -28,6 +28,10 @@ type Clusters interface {
 	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
 	LoadArchive(ctx context.Context, name, path string, nodes []string) error
 	Exec(ctx context.Context, name, node string, cmd provider.Command) error
+	// PrepareConformance gives a cluster what Kubernetes' conformance specs start
+	// and pull.
+	PrepareConformance(ctx context.Context, name string) error
+	ConformanceImages(ctx context.Context, name string) ([]cluster.PlacedImage, error)
 }
 
 var _ Clusters = (*cluster.Manager)(nil)

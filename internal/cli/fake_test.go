@@ -229,3 +229,9 @@ func (f *fakeClusters) Exec(_ context.Context, name, node string, cmd provider.C
 	_, err := io.Copy(cmd.Stdout, cmd.Stdin)
 	return err
 }
+
+func (f *fakeClusters) PrepareConformance(context.Context, string) error { return nil }
+
+func (f *fakeClusters) ConformanceImages(context.Context, string) ([]cluster.PlacedImage, error) {
+	return nil, nil
+}

@@ -3,8 +3,8 @@
 //
 // Results go to standard output and all talk to standard error. Main returns
 // 0 when all went well, 1 when kluster failed, 2 for bad flags or
-// configuration, 4 when the host is not fit and 130 after an interruption; exec
-// and kubectl pass on the code of the command they ran.
+// configuration, 3 when specs ran and failed, 4 when the host is not fit and 130
+// after an interruption; exec and kubectl pass on the code of the command they ran.
 package cli
 
 import (

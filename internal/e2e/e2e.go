@@ -1,0 +1,94 @@
+// Package e2e runs suites on clusters: it makes a suite's programs and clusters,
+// sees that they are fit for it, runs it, and writes the reports. The packages
+// below e2e/ each know one part of that and nothing of how clusters are made;
+// here they meet.
+package e2e
+
+import (
+	"context"
+	"time"
+
+	"github.com/kluster-project/kluster/e2e/plan"
+	"github.com/kluster-project/kluster/e2e/report"
+	"github.com/kluster-project/kluster/e2e/runner"
+	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/status"
+	nodeimage "github.com/kluster-project/kluster/node-image"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// Clusters is what runs need of cluster.Manager.
+type Clusters interface {
+	Create(ctx context.Context, opt cluster.CreateOptions) (*cluster.Summary, error)
+	Delete(ctx context.Context, name, kubeconfig string) (existed bool, err error)
+	Nodes(ctx context.Context, name string) ([]cluster.NodeInfo, error)
+	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
+	Exec(ctx context.Context, name, node string, cmd provider.Command) error
+	BuildImage(ctx context.Context, spec nodeimage.Spec) (cluster.ImageInfo, error)
+	// PrepareConformance puts the images of conformance specs, and a registry for
+	// those that are pulled, into a cluster.
+	PrepareConformance(ctx context.Context, name string) error
+	// ConformanceImages lists those that a cluster's nodes hold.
+	ConformanceImages(ctx context.Context, name string) ([]cluster.PlacedImage, error)
+}
+
+// Options of a run.
+type Options struct {
+	// Suite is a name of the table of suites, or the folder of a Go package.
+	Suite  string
+	Filter report.Filter
+	// Dir is the folder of the report; made if need be.
+	Dir string
+	Target
+	Procs       int // parallel processes of each cluster; 0 for what the machine carries
+	Seed        int64
+	Timeout     time.Duration // of the specs; 0 for the suite's own
+	RerunFailed int
+	// KeepNamespaces leaves those of failed specs in the cluster.
+	KeepNamespaces bool
+	Resume         bool
+	// Source of the suite's programs, as for node images: "" for modules.
+	Source string
+	// Command is the user's own, to be repeated in what tells how to run one spec
+	// again: "kluster e2e run --cluster c".
+	Command []string
+	// Show shows specs while they run, given how long they are known to take; nil
+	// for nobody who looks.
+	Show func(seconds map[string]float64) Shown
+	// Certification, if not nil, is to be the outcome.
+	Certification *Certification
+	// Kill ends the suite at once when it is closed.
+	Kill <-chan struct{}
+}
+
+// Shown is what shows specs.
+type Shown interface {
+	runner.Watch
+	Close()
+}
+
+// Target is where a suite runs: exactly one of the three.
+type Target struct {
+	Cluster    string // a cluster of kluster's
+	Kubeconfig string // a file, of any cluster
+	// Create are clusters to make for the run and to delete after it.
+	Create []*config.Cluster
+}
+
+// Runner runs suites.
+type Runner struct {
+	Clusters Clusters
+	Reporter status.Reporter
+	CacheDir string
+	// Binary is kluster's own program, for its own specs.
+	Binary string
+}
+
+// Planned is what a run would do.
+type Planned struct {
+	Suite    plan.Suite
+	Filter   report.Filter
+	Specs    []runner.Spec
+	Estimate time.Duration // 0 if nobody knows
+}

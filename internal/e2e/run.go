@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kluster-project/kluster/e2e/plan"
+	"github.com/kluster-project/kluster/e2e/report"
+	"github.com/kluster-project/kluster/e2e/runner"
+	"github.com/kluster-project/kluster/internal/status"
+)
+
+// run is one run on its way.
+type run struct {
+	*Runner
+	opt Options
+
+	suite    plan.Suite
+	filter   report.Filter
+	version  string // of Kubernetes, that the programs are built for
+	programs []program
+	parts    []report.Part
+	list     []plan.Conformance // Kubernetes' own, nil for packages
+	timings  map[string]float64
+	shown    Shown // nil for nobody who looks
+	clusters []*target
+	report   *report.Report
+	cleanup  []func()
+}
+
+// step is a named part of a run.
+type step struct {
+	name string // "" for one that the user need not see
+	run  func(*run, context.Context, status.Step) error
+}
+
+// planning are the steps that touch no cluster but to ask for its version, and
+// running those after them.
+var (
+	planning = []step{
+		{"", (*run).findSuite},
+		{"", (*run).findVersion},
+		{"programs of the suite", (*run).makePrograms},
+		{"plan", (*run).makePlans},
+	}
+	running = []step{
+		{"", (*run).makeClusters},
+		{"images of the specs", (*run).placeImages},
+		{"preflight", (*run).preflight},
+		{"", (*run).runSpecs},
+	}
+)
+
+// Plan says what a run would do, and starts nothing on a cluster.
+func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
+	x := &run{Runner: r, opt: opt}
+	defer x.clean()
+	if err := x.do(ctx, planning); err != nil {
+		return Planned{}, err
+	}
+	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), Estimate: x.estimate()}, nil
+}
+
+// Run runs a suite. There is a report as soon as specs were started, also beside
+// an error; failed specs are no error. Reports are written to Options.Dir.
+func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
+	x := &run{Runner: r, opt: opt}
+	defer x.clean()
+	err := x.do(ctx, slices.Concat([]step{{"", (*run).makeDir}}, planning, running))
+	if x.report == nil {
+		return nil, err
+	}
+	x.report.Parts = x.parts
+	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {
+		return x.report, err
+	}
+	submission, err := x.certify()
+	if err == nil {
+		r.Reporter.Note("certification bundle: %s, for %q in cncf/k8s-conformance; not looked at: %s",
+			opt.Certification.Dir, submission.Folder, strings.Join(submission.Unchecked(), "; "))
+	}
+	return x.report, err
+}
+
+func (r *run) do(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		shown := status.Discard
+		if s.name != "" {
+			shown = r.Reporter.Step(s.name, 0)
+		}
+		err := s.run(r, ctx, shown)
+		shown.End(err)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later has f done at the end of the run, last first.
+func (r *run) later(f func()) { r.cleanup = append(r.cleanup, f) }
+
+func (r *run) clean() {
+	for i := len(r.cleanup) - 1; i >= 0; i-- {
+		r.cleanup[i]()
+	}
+}
+
+func (r *run) findSuite(_ context.Context, _ status.Step) error {
+	table, err := plan.Load()
+	if err != nil {
+		return err
+	}
+	if r.suite, err = table.Find(r.opt.Suite); err != nil {
+		return err
+	}
+	if r.suite.MakesClusters && (r.opt.Cluster != "" || r.opt.Kubeconfig != "" || len(r.opt.Create) > 0) {
+		return usageError(fmt.Errorf("suite %s makes its clusters itself", r.suite.Name), "leave out --cluster, --kubeconfig and --create")
+	}
+	if err := r.certifying(); err != nil {
+		return err
+	}
+	r.filter, err = r.suite.Filter(r.opt.Filter)
+	return err
+}
+
+// makePlans asks the programs what they would run, and sees that it is what the
+// suite promises.
+func (r *run) makePlans(ctx context.Context, _ status.Step) error {
+	for i := range r.programs {
+		p := &r.programs[i]
+		var err error
+		if p.plan, err = runner.MakePlan(ctx, p.Program, r.filter); err != nil {
+			return err
+		}
+	}
+	var names []string
+	for _, s := range r.specs() {
+		names = append(names, s.Name)
+	}
+	return r.suite.Check(r.filter, names, r.list)
+}
+
+// specs are those of all programs.
+func (r *run) specs() []runner.Spec {
+	var all []runner.Spec
+	for _, p := range r.programs {
+		all = append(all, p.plan.Specs...)
+	}
+	return all
+}
+
+// makeDir sees that the report can be written, before anything has taken its time.
+func (r *run) makeDir(_ context.Context, _ status.Step) error {
+	const hint = "give another folder, with --report-dir"
+	if err := os.MkdirAll(r.opt.Dir, 0o755); err != nil {
+		return usageError(fmt.Errorf("folder of the report: %w", err), hint)
+	}
+	probe, err := os.CreateTemp(r.opt.Dir, ".writable-*")
+	if err != nil {
+		return usageError(fmt.Errorf("folder of the report: %w", err), hint)
+	}
+	probe.Close()
+	os.Remove(probe.Name())
+	// Gone again if nothing comes of the run.
+	r.later(func() { os.Remove(r.opt.Dir) })
+	if _, err := os.Stat(filepath.Join(r.opt.Dir, report.FileName)); err == nil && !r.opt.Resume {
+		return usageError(fmt.Errorf("folder of the report: %s holds the report of another run", r.opt.Dir), hint+", or take that run up again with --resume")
+	}
+	return nil
+}

@@ -1,0 +1,329 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kluster-project/kluster/e2e/event"
+	"github.com/kluster-project/kluster/e2e/evidence"
+	"github.com/kluster-project/kluster/e2e/plan"
+	"github.com/kluster-project/kluster/e2e/preflight"
+	"github.com/kluster-project/kluster/e2e/report"
+	"github.com/kluster-project/kluster/e2e/runner"
+	"github.com/kluster-project/kluster/e2e/timings"
+	"github.com/kluster-project/kluster/e2e/watch"
+	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/status"
+	nodeimage "github.com/kluster-project/kluster/node-image"
+)
+
+// preflight looks at every cluster at once, and tells all problems.
+func (r *run) preflight(ctx context.Context, _ status.Step) error {
+	images, err := r.images()
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	errs := make([]error, len(r.clusters))
+	for i, t := range r.clusters {
+		group.Go(func() error {
+			facts, problems, err := preflight.Check(ctx, preflight.Target{
+				Name: t.name, Config: t.config, Suite: r.suite, Version: r.version, Images: images,
+				Folders: nodeFolders, ReportDir: r.opt.Dir, Exec: preflight.NodeExec(t.exec),
+			})
+			if err != nil {
+				return err
+			}
+			t.facts = facts
+			for _, p := range problems {
+				if p.Level == preflight.Warning {
+					r.Reporter.Note("%s: %s", t.name, p)
+				}
+			}
+			errs[i] = preflight.Err(problems)
+			return nil
+		})
+	}
+	return errors.Join(append(errs, group.Wait())...)
+}
+
+// nodeFolders are those of a node that specs fill.
+var nodeFolders = []string{"/var/lib/kubelet", "/var/log"}
+
+// images are the references that the suite's specs start, where kluster knows.
+func (r *run) images() ([]string, error) {
+	if len(r.list) == 0 {
+		return nil, nil
+	}
+	all, err := nodeimage.ConformanceImages(r.version)
+	if err != nil {
+		return nil, err
+	}
+	var refs []string
+	for _, image := range all {
+		if len(r.suite.Images) == 0 || slices.ContainsFunc(append([]string{"pause"}, r.suite.Images...), func(name string) bool {
+			return strings.Contains(image.Ref, "/"+name+":")
+		}) {
+			refs = append(refs, image.Ref)
+		}
+	}
+	return refs, nil
+}
+
+// procsPerCPU is how many specs run at once on each processor: most of a spec is
+// waiting. On two processors 8 at once took half the time of 4 and not more than 12.
+const procsPerCPU = 4
+
+// procs is how many processes a run has on each of its clusters.
+func (r *run) procs() int {
+	switch {
+	case r.opt.Procs > 0:
+		return r.opt.Procs
+	case r.suite.Program == plan.Package: // a package's specs may share what they please
+		return 1
+	}
+	return max(2, procsPerCPU*runtime.NumCPU())
+}
+
+// timingsDir keeps how long specs took on this machine.
+func (r *run) timingsDir() string { return filepath.Join(r.CacheDir, "timings") }
+
+func (r *run) findTimings() error {
+	table, err := timings.For(r.timingsDir(), r.version)
+	r.timings = table.Seconds()
+	return err
+}
+
+// estimate is how long the specs would take, 0 if nobody knows.
+func (r *run) estimate() time.Duration {
+	if err := r.findTimings(); err != nil || len(r.timings) == 0 {
+		return r.suite.Estimate
+	}
+	work := timings.Work{Procs: r.procs()}
+	for _, s := range r.specs() {
+		seconds, known := r.timings[s.Name]
+		switch {
+		case !known:
+			return r.suite.Estimate
+		case s.Serial:
+			work.Serial = append(work.Serial, seconds)
+		default:
+			work.Parallel = append(work.Parallel, seconds)
+		}
+	}
+	return work.Left()
+}
+
+// runSpecs runs what was planned, spread over the clusters, and watches these.
+func (r *run) runSpecs(ctx context.Context, _ status.Step) error {
+	if err := r.findTimings(); err != nil {
+		r.Reporter.Note("how long specs take is not known from earlier runs: %v", err)
+	}
+	if r.opt.Show != nil {
+		r.shown = r.opt.Show(r.timings)
+		defer r.shown.Close()
+	}
+	watching, stop := context.WithCancel(ctx)
+	incidents := r.watch(watching)
+	err := r.runPrograms(ctx)
+	stop()
+	seen := incidents()
+	if r.report == nil {
+		return err
+	}
+	r.report.Incidents = append(r.report.Incidents, seen...)
+	r.report.Clusters = nil
+	for _, t := range r.clusters {
+		r.report.Clusters = append(r.report.Clusters, t.facts)
+	}
+	if r.suite.Program == plan.Package {
+		return err
+	}
+	if err := timings.Update(r.timingsDir(), r.version, r.report); err != nil {
+		r.Reporter.Note("how long specs took is not kept for the next run: %v", err)
+	}
+	return err
+}
+
+// runPrograms runs one program after the other, with one report of them all. The
+// specs of one that could not run, or was not let to, are in it too, as missing.
+func (r *run) runPrograms(ctx context.Context) error {
+	var ran, others []runner.Part
+	var errs []error
+	for _, p := range r.programs {
+		if len(p.plan.Specs) == 0 {
+			continue
+		}
+		got, err := r.runProgram(ctx, p)
+		errs = append(errs, err)
+		if got != nil {
+			ran = append(ran, runner.Part{Report: got, Dir: p.name})
+		} else {
+			others = append(others, runner.Part{Report: runner.NotRun(r.optionsOf(p), err), Dir: p.name})
+		}
+	}
+	if len(ran) > 0 {
+		r.report = runner.Merge(append(ran, others...))
+	}
+	return errors.Join(errs...)
+}
+
+// optionsOf are those of a program's run that do not depend on a cluster.
+func (r *run) optionsOf(p program) runner.Options {
+	o := runner.Options{
+		Program: p.Program, Suite: r.suite.Name, Dir: filepath.Join(r.opt.Dir, p.name), Resume: r.opt.Resume,
+		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Timeout: r.opt.Timeout,
+		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Kill: r.opt.Kill,
+	}
+	if r.shown != nil {
+		o.Watch = r.shown
+	}
+	return o
+}
+
+func (r *run) runProgram(ctx context.Context, p program) (*report.Report, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	whole := r.optionsOf(p)
+	if len(r.clusters) == 0 {
+		return runner.Run(ctx, whole)
+	}
+	if len(r.clusters) == 1 {
+		if err := r.aim(&whole, r.clusters[0]); err != nil {
+			return nil, err
+		}
+		return runner.Run(ctx, whole)
+	}
+	var parts []runner.Options
+	shards := p.plan.Shards(slices.Repeat([]int{whole.Procs}, len(r.clusters)), r.timings)
+	for i, t := range r.clusters {
+		part := whole
+		part.Plan, part.Exact, part.Dir = &shards[i], true, filepath.Join(whole.Dir, t.name)
+		if err := r.aim(&part, t); err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return runner.RunAll(ctx, whole.Dir, parts)
+}
+
+// aim gives a part its cluster, and has evidence collected from it.
+func (r *run) aim(part *runner.Options, t *target) error {
+	part.Cluster = t.name
+	env, err := r.suite.Handover(t.kubeconfig, t.facts)
+	if err != nil {
+		return err
+	}
+	part.Env = env
+	if r.suite.Program != plan.Package {
+		part.Args = append(slices.Clone(part.Args), "--kubeconfig="+t.kubeconfig)
+	}
+	collector, err := evidence.New(evidence.Options{
+		Config: t.config, Dir: part.Dir, Nodes: nodeNames(t.facts), Units: logUnits(t.facts),
+		Exec: evidence.NodeExec(t.exec), Again: r.again,
+	})
+	if err != nil {
+		return err
+	}
+	part.Evidence = collector.Collect
+	part.Watch = following{part.Watch, collector}
+	return nil
+}
+
+// following lets a collector hear of the specs' beginnings.
+type following struct {
+	runner.Watch
+	collector *evidence.Collector
+}
+
+func (f following) Event(cluster string, e event.Event) {
+	f.collector.Follow(e)
+	if f.Watch != nil {
+		f.Watch.Event(cluster, e)
+	}
+}
+
+func (f following) Begin(b runner.Begin) {
+	if f.Watch != nil {
+		f.Watch.Begin(b)
+	}
+}
+
+func (f following) Incident(cluster, text string) {
+	if f.Watch != nil {
+		f.Watch.Incident(cluster, text)
+	}
+}
+
+// again is the command that runs just one spec again.
+func (r *run) again(spec string) []string {
+	return append(slices.Clone(r.opt.Command), "--focus", regexp.QuoteMeta(spec)+"$")
+}
+
+func nodeNames(c report.Cluster) []string {
+	var names []string
+	for _, n := range c.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// logUnits are the systemd units whose journals explain what a node did.
+func logUnits(c report.Cluster) []string {
+	units := []string{"kubelet"}
+	for _, n := range c.Nodes {
+		name, _, _ := strings.Cut(n.Runtime, "://")
+		known, err := cri.Get(name)
+		if err != nil {
+			continue // of a cluster that kluster did not make
+		}
+		for _, unit := range known.LogUnits {
+			if !slices.Contains(units, unit) {
+				units = append(units, unit)
+			}
+		}
+	}
+	return units
+}
+
+// watch follows all clusters until ctx ends; the function that it returns waits
+// for that and gives what happened.
+func (r *run) watch(ctx context.Context) func() []report.Incident {
+	var mu sync.Mutex
+	var incidents []report.Incident
+	var group sync.WaitGroup
+	for _, t := range r.clusters {
+		name := ""
+		if len(r.clusters) > 1 {
+			name = t.name
+		}
+		tell := func(i report.Incident) {
+			mu.Lock()
+			defer mu.Unlock()
+			incidents = append(incidents, i)
+			if r.shown != nil {
+				r.shown.Incident(t.name, i.Text)
+			}
+		}
+		group.Go(func() {
+			if err := watch.Cluster(ctx, name, t.config, tell); err != nil && ctx.Err() == nil {
+				tell(report.Incident{Time: time.Now(), Text: fmt.Sprintf("cluster %s was not watched: %v", t.name, err)})
+			}
+		})
+	}
+	return func() []report.Incident {
+		group.Wait()
+		return incidents
+	}
+}
