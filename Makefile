@@ -15,6 +15,8 @@ KLUSTER := bin/kluster
 LABELS ?= !long
 # Nodes that "make cluster" makes.
 NODES ?= 3
+# Flags of "kluster e2e run" for "make conformance".
+E2E ?=
 # Flags of bin/kluster-bench for "make bench", and a kind to measure beside it.
 BENCH ?=
 KIND ?=
@@ -35,7 +37,7 @@ cluster: build engine ## make a cluster of three nodes, from nothing but Go, git
 	@echo "next: $(KLUSTER) kubectl --cluster kluster -- get nodes"
 
 .PHONY: test
-test: tools unit lint integration ## install what tests need, then run them all
+test: tools unit lint integration smoke ## install what tests need, then run them all
 
 .PHONY: build
 build: ## build bin/kluster and bin/kluster-node
@@ -47,6 +49,7 @@ build: ## build bin/kluster and bin/kluster-node
 tools: build engine ## install what tests need: a C compiler, a Docker engine, programs that unit tests run
 	hack/need.sh gcc=gcc /usr/include/stdlib.h=libc6-dev
 	hack/need.sh --wish "some unit tests will be skipped" haproxy=haproxy nft=nftables gpgv=gpgv gpg=gpg
+	hack/need.sh --wish "e2e's reports are not tried in a browser" 'chromium-headless-shell=chromium-headless-shell|chromium' || echo "note: no browser: tests that need one are skipped" >&2
 
 .PHONY: engine
 engine: build ## find a Docker engine; as root on Debian or Ubuntu install and start one
@@ -62,6 +65,16 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/report -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/runner -run='^$$' -fuzz='^FuzzJournal$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/timings -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/status -run='^$$' -fuzz='^FuzzCut$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/nodeagent/registry -run='^$$' -fuzz='^FuzzIndex$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/cluster -run='^$$' -fuzz='^FuzzParseImages$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/plan -run='^$$' -fuzz='^FuzzConformance$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/preflight -run='^$$' -fuzz='^FuzzImages$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzFolderName$$' -fuzztime=$(FUZZTIME)
+	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzRedact$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace -run='^$$' -fuzz='^FuzzParseStat$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace/nodelog -run='^$$' -fuzz='^FuzzReaders$$' -fuzztime=$(FUZZTIME)
 
@@ -81,6 +94,15 @@ integration: build ## run the specs against real clusters (LABELS= for all)
 .PHONY: integration-all
 integration-all: ## run all specs, the long ones too
 	$(MAKE) integration LABELS=
+
+.PHONY: smoke
+smoke: build ## run a dozen of Kubernetes' own conformance specs on a cluster made for them
+	rm -rf bin/e2e-smoke
+	$(KLUSTER) e2e run --suite smoke --create --report-dir bin/e2e-smoke
+
+.PHONY: conformance
+conformance: build engine ## run all of Kubernetes' conformance specs (E2E='--clusters 2' and other flags)
+	$(KLUSTER) e2e run --suite conformance --create --report-dir bin/e2e-conformance-$$(date +%Y%m%d-%H%M%S) $(E2E)
 
 .PHONY: bench
 bench: build engine ## measure creates and deletes against the floor (BENCH='-only 1,3 -n 3', KIND=path KIND_IMAGE=name)
