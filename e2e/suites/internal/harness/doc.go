@@ -11,6 +11,8 @@
 //
 //	KLUSTER_INTEGRATION=1  run the suites; without it they skip
 //	KLUSTER_BIN            the binary; default bin/kluster of this module
+//	KLUSTER_TEST_RUN       hex digits that tell this run's clusters from those of
+//	                       another run on the same engine
 //	KLUSTER_KEEP=1         leave the clusters for a look
 //	KLUSTER_EVIDENCE       folder for what is gathered when a spec fails;
 //	                       default a new one in the temporary folder

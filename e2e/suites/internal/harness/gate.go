@@ -83,11 +83,12 @@ var names struct {
 	all []string
 }
 
-// Name is a fresh cluster name, "it-KIND-1a2b3c".
+// Name is a fresh cluster name, "it-KIND-1a2b3c"; with KLUSTER_TEST_RUN the
+// last part begins with that.
 func Name(kind string) string {
 	b := make([]byte, 3)
 	rand.Read(b) // never fails
-	return remember("it-" + kind + "-" + hex.EncodeToString(b))
+	return remember("it-" + kind + "-" + os.Getenv("KLUSTER_TEST_RUN") + hex.EncodeToString(b))
 }
 
 func remember(name string) string {
