@@ -10,11 +10,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 // runtimeLayers lie below the store, which is made with what they hold.
-var runtimeLayers = []string{"runc", "containerd"}
+var runtimeLayers = []string{"runc", "containerd", "docker", "cri-o"}
+
+// helperLayers are further programs of runtimes, which no store is made with.
+var helperLayers = []string{"conmon", "crun"}
 
 // programLayers lie above the store, the most often changed ones last.
 var programLayers = []string{"cni", "crictl", "kubeadm", "kubectl", "kubelet"}
@@ -31,16 +35,10 @@ func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Ma
 	if err := b.addPrograms(ctx, p, s, runtimeLayers); err != nil {
 		return nil, none, err
 	}
-	under, err := plainImage(s.layers...)
-	if err != nil {
+	if err := b.addStores(ctx, p, s, images); err != nil {
 		return nil, none, err
 	}
-	store, err := b.store(ctx, under, images)
-	if err != nil {
-		return nil, none, err
-	}
-	s.add(store, nodespec.StoreDir)
-	if err := b.addPrograms(ctx, p, s, programLayers); err != nil {
+	if err := b.addPrograms(ctx, p, s, slices.Concat(helperLayers, programLayers)); err != nil {
 		return nil, none, err
 	}
 	files, err := b.rootfsLayer(ctx)
@@ -63,6 +61,32 @@ func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Ma
 	return img, manifest, err
 }
 
+// addStores adds a layer with the images for each runtime. It is made on the
+// runtime's own programs alone, so that it is the same whatever else is in the image.
+func (b *builder) addStores(ctx context.Context, p *parts, s *stack, images []clusterImage) error {
+	for _, name := range b.r.Runtimes {
+		runtime, err := cri.Get(name)
+		if err != nil {
+			return err
+		}
+		own := newStack()
+		own.add(p.roots["node"].layer, "")
+		if err := b.addPrograms(ctx, p, own, b.r.layersOf(name)); err != nil {
+			return err
+		}
+		under, err := plainImage(own.layers...)
+		if err != nil {
+			return err
+		}
+		store, err := b.store(ctx, runtime, under, images)
+		if err != nil {
+			return err
+		}
+		s.add(store, storeFolder(name))
+	}
+	return nil
+}
+
 // addPrograms adds one layer per name, with the components that belong in it.
 func (b *builder) addPrograms(ctx context.Context, p *parts, s *stack, names []string) error {
 	for _, name := range names {
@@ -80,6 +104,9 @@ func (b *builder) addPrograms(ctx context.Context, p *parts, s *stack, names []s
 				own = folderOf(name)
 			}
 			files = append(files, prog.place(from, digest))
+		}
+		if len(files) == 0 {
+			continue // a runtime's that is not in this image
 		}
 		layer, err := b.programLayer(ctx, name, files)
 		if err != nil {
@@ -101,6 +128,9 @@ func (b *builder) nodeLayer(ctx context.Context) (*fileLayer, error) {
 func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage) (nodespec.Manifest, error) {
 	m := nodespec.Manifest{Kubernetes: b.r.Kubernetes, Arch: b.r.Arch, Runtimes: b.r.Runtimes, Recipe: b.r.Digest()}
 	for _, prog := range b.r.Programs {
+		if prog.Kind == KindDebian {
+			continue // addPackages tells of its package
+		}
 		_, digest, err := b.program(ctx, p, prog.Name)
 		if err != nil {
 			return m, err

@@ -83,6 +83,8 @@ func TestBuildMakesANode(t *testing.T) {
 		"usr/bin/kubectl":                                "k8s.io/kubernetes/cmd/kubectl\n",
 		"usr/bin/kubelet":                                "/opt/kluster/programs/kubelet/kubelet",
 		"usr/local/bin/containerd":                       "/opt/kluster/programs/containerd/containerd",
+		"usr/bin/crun":                                   "crun\n",
+		"usr/lib/x86_64-linux-gnu/libyajl.so.2":          "yajl\n",
 		"usr/local/sbin/runc":                            "/opt/kluster/programs/runc/runc",
 		"opt/kluster/programs/kubelet/kubelet":           "k8s.io/kubernetes/cmd/kubelet\n",
 		"opt/kluster/programs/containerd/containerd":     "github.com/containerd/containerd/v2/cmd/containerd\n",
@@ -99,7 +101,7 @@ func TestBuildMakesANode(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", name, text, ok, want)
 		}
 	}
-	for _, name := range []string{"etc/apt/sources.list", "opt/kluster/store/containerd/tmpmounts/x"} {
+	for _, name := range []string{"etc/apt/sources.list", "opt/kluster/store/containerd/tmpmounts/x", "usr/local/bin/crio", "usr/local/bin/dockerd"} {
 		if _, ok := got[name]; ok {
 			t.Errorf("%s is in the image", name)
 		}
@@ -108,7 +110,7 @@ func TestBuildMakesANode(t *testing.T) {
 		t.Errorf("store was made from %q", index)
 	}
 	slices.Sort(sandbox.runs)
-	if diff := cmp.Diff([]string{"build-pause", "build-runc", "store"}, sandbox.runs); diff != "" {
+	if diff := cmp.Diff([]string{"build-pause", "build-runc", "store-containerd"}, sandbox.runs); diff != "" {
 		t.Error(diff)
 	}
 	if log.done != log.total || log.total == 0 {
@@ -139,7 +141,7 @@ func checkLabels(t *testing.T, img v1.Image, manifest nodespec.Manifest) {
 	if diff := cmp.Diff([]nodespec.PackageRecord{{Name: "systemd", Version: "252.1"}}, label.Packages); diff != "" {
 		t.Error(diff)
 	}
-	want := map[string]string{"kubelet": "v1.36.3", "etcd": "v3.6.8", "pause": "3.10.2", "busybox-static": "1:1.37.0-6"}
+	want := map[string]string{"kubelet": "v1.36.3", "etcd": "v3.6.8", "pause": "3.10.2", "busybox-static": "1:1.37.0-6", "crun": "1.2-3"}
 	for _, c := range label.Components {
 		if v, ok := want[c.Name]; ok && v != c.Version {
 			t.Errorf("%s has version %s, want %s", c.Name, c.Version, v)
@@ -318,7 +320,7 @@ func TestFoldersOfOneLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string][]string{
-		nodespec.StoreDir:                    {"opt/kluster/store/containerd/io.containerd.metadata.v1.bolt/meta.db"},
+		nodespec.StoreDir + "/containerd":    {"opt/kluster/store/containerd/io.containerd.metadata.v1.bolt/meta.db"},
 		"/opt/kluster/programs/kubelet":      {"opt/kluster/programs/kubelet/kubelet", "usr/bin/kubelet"},
 		"/opt/kluster/programs/kubeadm":      {"opt/kluster/programs/kubeadm/kubeadm", "usr/bin/kubeadm"},
 		"/opt/kluster/programs/runc":         {"opt/kluster/programs/runc/runc", "usr/local/sbin/runc"},

@@ -85,6 +85,14 @@ func (c *Catalog) VersionOf(name string, k KubernetesVersion) string {
 	return k.Versions[name]
 }
 
+// ModuleVersion is a version of the graph as the go command names it.
+func (g *Graph) ModuleVersion(version string) string {
+	if g.Incompatible {
+		return version + "+incompatible"
+	}
+	return version
+}
+
 func (c *Catalog) graph(name string) *Graph {
 	return named(c.Graphs, name, func(g Graph) string { return g.Name })
 }

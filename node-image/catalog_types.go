@@ -30,6 +30,14 @@ type Graph struct {
 	Name    string   `yaml:"name"`
 	Version string   `yaml:"version"` // "" when Kubernetes' table gives it
 	Modules []string `yaml:"modules"` // all of one version
+	// Incompatible modules are older than go.mod ("+incompatible"): they name
+	// what they need in vendor.mod.
+	Incompatible bool `yaml:"incompatible"`
+	// Replace gives modules another version than what asks for them does.
+	Replace map[string]string `yaml:"replace"`
+	// Own are programs of kluster's own, folders of node-image/_own, that are
+	// built with the graph's modules.
+	Own []string `yaml:"own"`
 	// Staging: of Kubernetes' own version, and the k8s.io modules at v0.0.0 are
 	// replaced by v0.MINOR.PATCH.
 	Staging bool `yaml:"staging"`
@@ -59,8 +67,17 @@ type Component struct {
 	Name    string `yaml:"name"`
 	Graph   string `yaml:"graph"`
 	Package string `yaml:"package"` // of a Go program
-	C       string `yaml:"c"`       // of a C program: its file in the graph's first module
-	Release string `yaml:"release"` // where upstream publishes it, by Release.Name
+	Own     string `yaml:"own"`     // of a program of kluster's own: one of the graph's Own
+	// C is a C program's file in the graph's first module, or with a slash at
+	// its end the folder of its files.
+	C string `yaml:"c"`
+	// Extract is the path, without a leading slash, of a file in Root, a Root of
+	// Debian packages.
+	Extract string `yaml:"extract"`
+	Root    string `yaml:"root"`
+	// Runtimes are the container runtimes that need it; none for all nodes.
+	Runtimes []string `yaml:"runtimes"`
+	Release  string   `yaml:"release"` // where upstream publishes it, by Release.Name
 	// Version names an entry of Kubernetes' table, where it is not the graph's.
 	Version string `yaml:"version"`
 	Target  string `yaml:"target"` // path in the node, "" if only in container images

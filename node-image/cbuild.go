@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -81,7 +82,7 @@ func (b *builder) sandboxBuild(ctx context.Context, g *GraphInput, image v1.Imag
 	})
 }
 
-// cBuild compiles a C program of one file, without libraries.
+// cBuild compiles a C program of one file or of a folder's, without libraries.
 func (b *builder) cBuild(ctx context.Context, prog *Program, image v1.Image) (string, error) {
 	g := b.r.graph(prog.Graph)
 	key, err := g.fileKey(prog.File)
@@ -94,17 +95,25 @@ func (b *builder) cBuild(ctx context.Context, prog *Program, image v1.Image) (st
 		if err != nil {
 			return err
 		}
-		source := filepath.Join(module, prog.File)
+		source := filepath.Join(module, filepath.Dir(prog.File))
 		return b.sandboxRun(ctx, dir, SandboxRun{
 			Name: "build-" + prog.Name, Image: image,
 			Args: []string{
-				"sh", "-ec", `mkdir -p /out; exec gcc -Os -Wall -Werror -static -s -DVERSION="$1" -o "/out/$2" "/src/$3"`,
-				"sh", "v" + prog.Version + "-kluster", prog.Name, filepath.Base(source),
+				"sh", "-ec", `mkdir -p /out; cd /src; exec gcc -Os -Wall -Werror -static -s -DVERSION="$1" -o "/out/$2" $3`,
+				"sh", "v" + prog.Version + "-kluster", prog.Name, cFiles(prog.File),
 			},
 			Env:    []string{"PATH=" + nodePath},
-			Mounts: map[string]string{filepath.Dir(source): "/src"},
+			Mounts: map[string]string{source: "/src"},
 		})
 	})
+}
+
+// cFiles is the shell pattern of a C program's files in their folder.
+func cFiles(file string) string {
+	if strings.HasSuffix(file, "/") {
+		return "*.c"
+	}
+	return path.Base(file)
 }
 
 // sandboxRun runs in the builder and unpacks the files of /out into dir.

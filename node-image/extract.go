@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 )
 
 // extract copies one file of a layer under another name.
@@ -27,6 +28,7 @@ func appended(w *layerWriter, p *parts, spec ContainerImage, a ImageAppend) erro
 	return w.text(a.Path, mode, string(data)+a.Text)
 }
 
+// readMember reads a file of an archive, following symbolic links.
 func readMember(archive, name string) ([]byte, int64, error) {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -41,6 +43,9 @@ func readMember(archive, name string) ([]byte, int64, error) {
 		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", archive, err)
+		}
+		if h.Name == name && h.Typeflag == tar.TypeSymlink && !path.IsAbs(h.Linkname) {
+			return readMember(archive, path.Join(path.Dir(name), h.Linkname))
 		}
 		if h.Name == name {
 			data, err := io.ReadAll(tr)

@@ -5,11 +5,14 @@ import (
 	"context"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kluster-project/kluster/internal/cri"
 )
 
 // machine is a fake machine: its go and mmdebstrap are scripts.
@@ -96,14 +99,22 @@ func (f *fakeSandbox) Run(_ context.Context, run SandboxRun) error {
 	f.runs = append(f.runs, run.Name)
 	f.mu.Unlock()
 	files := map[string]string{"out/" + strings.TrimPrefix(run.Name, "build-"): run.Name}
-	if run.Name == "store" {
+	if run.Name == "build-cri-o" {
+		files = map[string]string{"out/crio": run.Name, "out/kluster-images": run.Name}
+	}
+	if name, ok := strings.CutPrefix(run.Name, "store-"); ok {
 		index, err := os.ReadFile(filepath.Join(hostOf(run, "/images"), "index.json"))
 		if err != nil {
 			return err
 		}
+		runtime, err := cri.Get(name)
+		if err != nil {
+			return err
+		}
+		state := path.Base(runtime.StateDir)
 		files = map[string]string{
-			"containerd/io.containerd.metadata.v1.bolt/meta.db": string(index),
-			"containerd/tmpmounts/x":                            "left out",
+			state + "/" + runtime.Store.Parts[0] + "/meta.db": string(index),
+			state + "/tmpmounts/x":                            "left out",
 		}
 	}
 	for _, w := range run.Outputs {

@@ -64,7 +64,7 @@ func (g *GraphInput) buildFlags() []string {
 }
 
 // workDir is where go is run: the checkout, or a folder with the graph's
-// go.mod and go.sum alone.
+// go.mod and go.sum and what is kluster's own.
 func (g *GraphInput) workDir(c *cache) (string, func(), error) {
 	if g.tree != nil {
 		return g.tree.dir, func() {}, nil
@@ -76,6 +76,9 @@ func (g *GraphInput) workDir(c *cache) (string, func(), error) {
 	cleanup := func() { os.RemoveAll(dir) }
 	if err = os.WriteFile(filepath.Join(dir, "go.mod"), g.mod, 0o644); err == nil {
 		err = os.WriteFile(filepath.Join(dir, "go.sum"), g.sum, 0o644)
+	}
+	if err == nil {
+		err = g.writeOwn(dir)
 	}
 	if err != nil {
 		cleanup()

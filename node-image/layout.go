@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -13,6 +14,7 @@ import (
 // ociLayout is an OCI layout of images: two small files, and blobs.
 type ociLayout struct {
 	version, index []byte
+	docker         []byte // what "docker load" asks for besides
 	blobs          []blob
 }
 
@@ -28,6 +30,7 @@ type blob struct {
 func layoutOf(images []clusterImage) (ociLayout, error) {
 	l := ociLayout{version: []byte(`{"imageLayoutVersion":"1.0.0"}`)}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	var entries []dockerEntry
 	seen := map[string]bool{}
 	for _, img := range images {
 		desc, blobs, err := describe(img)
@@ -35,6 +38,11 @@ func layoutOf(images []clusterImage) (ociLayout, error) {
 			return l, fmt.Errorf("image %s: %w", img.spec.Ref, err)
 		}
 		index.Manifests = append(index.Manifests, desc)
+		entry, err := dockerEntryOf(img)
+		if err != nil {
+			return l, fmt.Errorf("image %s: %w", img.spec.Ref, err)
+		}
+		entries = append(entries, entry)
 		for _, b := range blobs {
 			if !seen[b.hex] {
 				l.blobs = append(l.blobs, b)
@@ -43,9 +51,33 @@ func layoutOf(images []clusterImage) (ociLayout, error) {
 		}
 	}
 	var err error
-	l.index, err = json.Marshal(index)
+	if l.index, err = json.Marshal(index); err == nil {
+		l.docker, err = json.Marshal(entries)
+	}
 	return l, err
 }
+
+// dockerEntry is an image in the manifest.json that "docker load" reads.
+type dockerEntry struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+func dockerEntryOf(img clusterImage) (dockerEntry, error) {
+	config, err := img.image.RawConfigFile()
+	if err != nil {
+		return dockerEntry{}, err
+	}
+	e := dockerEntry{Config: blobName(digestOf(config)), RepoTags: []string{img.spec.Ref}}
+	for _, l := range img.layers {
+		e.Layers = append(e.Layers, blobName(l.meta.DiffID.String()))
+	}
+	return e, nil
+}
+
+// blobName is where a blob lies in a layout.
+func blobName(digest string) string { return "blobs/" + strings.Replace(digest, ":", "/", 1) }
 
 // describe gives an image's entry of the index, and its blobs.
 func describe(img clusterImage) (v1.Descriptor, []blob, error) {
@@ -98,6 +130,9 @@ func writeLayout(dir string, images []clusterImage) error {
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "index.json"), l.index, 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), l.docker, 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "oci-layout"), l.version, 0o644)

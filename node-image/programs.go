@@ -1,6 +1,7 @@
 package nodeimage
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ func (b *builder) programFile(p *parts, prog *Program) (string, error) {
 		return filepath.Join(p.outputs[prog.Graph], prog.Output), nil
 	case KindC, KindRelease:
 		return filepath.Join(p.outputs[prog.Name], prog.Name), nil
+	case KindDebian:
+		return "", nil // see extracted
 	}
 	return "", fmt.Errorf("component %s: no kind %q", prog.Name, prog.Kind)
 }
@@ -33,8 +36,27 @@ func (b *builder) program(ctx context.Context, p *parts, name string) (file, dig
 	if prog.Kind == KindFile {
 		return file, prog.Digest, ctx.Err()
 	}
+	if prog.Kind == KindDebian {
+		if file, err = b.extracted(ctx, p, prog); err != nil {
+			return "", "", err
+		}
+	}
 	digest, err = keptDigest(file)
 	return file, digest, err
+}
+
+// extracted is where a file of a Debian package lies on this machine.
+func (b *builder) extracted(ctx context.Context, p *parts, prog *Program) (string, error) {
+	layer := p.roots[prog.Root].layer
+	inputs := []string{layer.meta.DiffID.String(), prog.File}
+	dir, err := b.step(ctx, "file-"+prog.Name, inputs, func(dir string) error {
+		data, _, err := readMember(layer.path, prog.File)
+		if err != nil {
+			return err
+		}
+		return writeFile(filepath.Join(dir, prog.Name), bytes.NewReader(data))
+	})
+	return filepath.Join(dir, prog.Name), err
 }
 
 // keptDigest is the digest of a file of the cache, which is kept beside the file.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -68,10 +69,12 @@ type GraphInput struct {
 	Tags          []string
 	LDFlags       string
 	Packages      []string
+	Own           map[string]string `json:",omitempty"` // digests of programs of our own
 	// Checkout is the digest of a source tree built instead of the modules.
 	Checkout string
 
 	mod, sum []byte
+	own      map[string][]byte // their files, by path
 	tree     *checkout
 }
 
@@ -84,6 +87,7 @@ const (
 	KindC       Kind = "c"
 	KindRelease Kind = "release"
 	KindFile    Kind = "file"
+	KindDebian  Kind = "debian"
 )
 
 // Program is a component with its source resolved.
@@ -93,7 +97,8 @@ type Program struct {
 	Source        string   // as the manifest says it
 	Graph         string   // KindModule, KindC
 	Output        string   // KindModule: the file's name in go build's output
-	File          string   // KindC: the source file in the module
+	File          string   // KindC: the source in the module; KindDebian: the file in Root
+	Root          string   `json:",omitempty"` // KindDebian
 	URL, Member   string   // KindRelease
 	Digest        string   // KindFile, and KindRelease where it is pinned
 	Sums          *SumFile `json:",omitempty"` // KindRelease where Digest is not
@@ -102,6 +107,8 @@ type Program struct {
 
 	path string // KindFile
 	pkg  string // KindModule: what it is compiled from
+
+	runtimes []string // see Component
 }
 
 // Digest is the recipe's own, "sha256:...": equal recipes, equal images.
@@ -124,6 +131,15 @@ func (r *Recipe) seal() error {
 
 func (r *Recipe) program(name string) *Program {
 	return named(r.Programs, name, func(p Program) string { return p.Name })
+}
+
+// layersOf are those of runtimeLayers that hold a program of a runtime.
+func (r *Recipe) layersOf(runtime string) []string {
+	return slices.DeleteFunc(slices.Clone(runtimeLayers), func(layer string) bool {
+		return !slices.ContainsFunc(r.Programs, func(p Program) bool {
+			return p.Layer == layer && (len(p.runtimes) == 0 || slices.Contains(p.runtimes, runtime))
+		})
+	})
 }
 
 func (r *Recipe) graph(name string) *GraphInput {

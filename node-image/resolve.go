@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/configs"
+	"github.com/kluster-project/kluster/internal/cri"
 )
 
 // SpecError is a wish that cannot be granted as it stands.
@@ -32,7 +33,10 @@ func resolve(ctx context.Context, c *Catalog, spec Spec, env Env) (*Recipe, erro
 	if err := x.begin(ctx, env); err != nil {
 		return nil, err
 	}
-	x.r.Runtimes, x.r.steps = spec.Runtimes, map[string]time.Duration{"store": storeEstimate}
+	x.r.Runtimes, x.r.steps = spec.Runtimes, map[string]time.Duration{}
+	for _, name := range spec.Runtimes {
+		x.r.steps[storeStep(name)] = storeEstimate
+	}
 	for _, step := range []func(context.Context) error{x.wanted, x.programs, x.graphs, x.roots, x.images, x.files} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -48,22 +52,32 @@ func check(c *Catalog, spec *Spec) error {
 	if spec.Source == "" {
 		spec.Source = SourceModules
 	}
-	if len(spec.Runtimes) == 0 {
-		spec.Runtimes = []string{"containerd"}
-	}
 	if spec.Source != SourceModules && spec.Source != SourceRelease {
 		return &SpecError{"source", fmt.Sprintf("%q is neither %q, %q nor a folder", spec.Source, SourceModules, SourceRelease)}
 	}
-	for _, name := range spec.Runtimes {
-		if name != "containerd" {
-			return &SpecError{"runtime", fmt.Sprintf("%q is not known; known are: containerd", name)}
-		}
+	if err := orderRuntimes(spec); err != nil {
+		return err
 	}
 	for name := range spec.Overrides {
 		if c.component(name) == nil {
 			return &SpecError{"component", fmt.Sprintf("%q is not known; known are: %s", name, strings.Join(c.names(), ", "))}
 		}
 	}
+	return nil
+}
+
+// orderRuntimes sees that the runtimes are known, and brings them into the order of
+// their table: the same ones make the same image.
+func orderRuntimes(spec *Spec) error {
+	for _, name := range spec.Runtimes {
+		if _, err := cri.Get(name); err != nil {
+			return &SpecError{"runtime", err.Error()}
+		}
+	}
+	if len(spec.Runtimes) == 0 {
+		spec.Runtimes = []string{cri.Default}
+	}
+	spec.Runtimes = slices.DeleteFunc(cri.Names(), func(name string) bool { return !slices.Contains(spec.Runtimes, name) })
 	return nil
 }
 
@@ -107,11 +121,17 @@ func (x *resolver) wanted(context.Context) error {
 			x.containers = append(x.containers, img)
 		}
 	}
-	x.use(func(comp Component) bool { return comp.Target != "" })
+	x.use(x.onNode)
 	if x.spec.Conformance {
 		return x.c.hasConformance(x.k)
 	}
 	return nil
+}
+
+// onNode says whether a component lies in the node's own file system.
+func (x *resolver) onNode(comp Component) bool {
+	wanted := func(name string) bool { return slices.Contains(x.spec.Runtimes, name) }
+	return comp.Target != "" && (len(comp.Runtimes) == 0 || slices.ContainsFunc(comp.Runtimes, wanted))
 }
 
 // use picks the components that a wanted container image has, and those that also
@@ -151,7 +171,7 @@ func (x *resolver) version(ctx context.Context) (err error) {
 }
 
 // fromTree says whether a graph is built from the checkout.
-func (x *resolver) fromTree(g *Graph) bool { return g.Staging && x.tree != nil }
+func (x *resolver) fromTree(g *Graph) bool { return g != nil && g.Staging && x.tree != nil }
 
 // expand fills in the placeholders of components.yaml.
 func (x *resolver) expand(s, name, version string) string {
@@ -161,12 +181,15 @@ func (x *resolver) expand(s, name, version string) string {
 		parts[1] += "+" // between two versions, in Kubernetes' own form
 	}
 	out := strings.NewReplacer("{version}", version, "{number}", number, "{major}", parts[0], "{minor}", parts[1],
-		"{kubernetes}", x.k.Version, "{arch}", x.spec.Arch, "{name}", name,
+		"{kubernetes}", x.k.Version, "{arch}", x.spec.Arch, "{name}", name, "{triplet}", triplets[x.spec.Arch],
 		"{commit}", x.tree.commitID(), "{state}", x.tree.treeState()).Replace(s)
 	return versionOf.ReplaceAllStringFunc(out, func(m string) string {
 		return strings.TrimPrefix(x.c.VersionOf(m[1:len(m)-1], x.k), "v")
 	})
 }
+
+// triplets are Debian's names of architectures in paths, by Go's.
+var triplets = map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
 // versionOf is a placeholder that names a graph or an entry of the table; it
 // stands for its version without the "v".
@@ -188,7 +211,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 	if comp.Version != "" {
 		key = comp.Version
 	}
-	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer, Shared: comp.Shared}
+	p := Program{Name: comp.Name, Version: x.c.VersionOf(key, x.k), Target: comp.Target, Layer: comp.Layer, Shared: comp.Shared, runtimes: comp.Runtimes}
 	graph := x.c.graph(comp.Graph)
 	if x.fromTree(graph) && comp.Version == "" {
 		p.Version = x.tree.version
@@ -202,6 +225,11 @@ func (x *resolver) program(comp Component) (Program, error) {
 		p.Kind, p.Source, p.Digest, p.path = KindFile, "file", digest, file
 	case x.spec.Source == SourceRelease && comp.Release != "" && !x.fromTree(graph):
 		return p, x.release(&p, comp)
+	case comp.Extract != "":
+		p.Kind, p.Source, p.Version, p.Root, p.File = KindDebian, "debian", "", comp.Root, x.expand(comp.Extract, comp.Name, "")
+		p.Target = x.expand(comp.Target, comp.Name, "")
+	case comp.Own != "":
+		p.Kind, p.Graph, p.Output, p.Source = KindModule, comp.Graph, comp.Own, "kluster's own, with the modules of "+graph.Name
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
 		p.Source = x.sourceOf(graph, graph.Modules[0])
@@ -217,7 +245,7 @@ func (x *resolver) sourceOf(g *Graph, module string) string {
 	if x.fromTree(g) {
 		return x.tree.source()
 	}
-	return fmt.Sprintf("module %s@%s", module, x.c.VersionOf(g.Name, x.k))
+	return fmt.Sprintf("module %s@%s", module, g.ModuleVersion(x.c.VersionOf(g.Name, x.k)))
 }
 
 // release makes p a published program. One that nothing vouches for is refused.
@@ -312,6 +340,9 @@ func (x *resolver) graph(g Graph) (GraphInput, error) {
 			in.Packages = append(in.Packages, comp.Package)
 		}
 	}
+	if err := in.addOwn(g.Own); err != nil {
+		return in, err
+	}
 	if in.tree != nil {
 		return in, nil
 	}
@@ -344,9 +375,14 @@ func (x *resolver) ldflags(g Graph, version string) string {
 	return strings.Join(flags, " ")
 }
 
-// roots are those of the node, the builder, and the wanted container images.
+// roots are those of the node, the builder, the programs that are Debian's, and the
+// wanted container images.
 func (x *resolver) roots(context.Context) error {
-	x.pickRoots("node", builderRoot)
+	names := []string{"node", builderRoot}
+	for _, p := range x.r.Programs {
+		names = append(names, p.Root)
+	}
+	x.pickRoots(names...)
 	return nil
 }
 

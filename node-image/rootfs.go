@@ -37,13 +37,15 @@ var masked = []string{
 	"systemd-oomd.service", "systemd-vconsole-setup.service", "systemd-boot-system-token.service", "wpa_supplicant.service",
 }
 
-// enabled are kluster's units that start with a node.
-var enabled = []string{"containerd.service", "kubelet.service", "kluster-api-proxy.service", "kluster-booted.service", "kluster-bootstrap.service", "kluster-network.service"}
+// enabled are kluster's units that start with a node. Those of its container runtime
+// are enabled when it boots.
+var enabled = []string{"kubelet.service", "kluster-api-proxy.service", "kluster-booted.service", "kluster-bootstrap.service", "kluster-network.service"}
 
 // rootLinks are further links of a node.
 var rootLinks = map[string]string{
 	"opt/cni/bin/kluster-ipam":               nodespec.NodeBinary,
 	"usr/local/sbin/kluster-oci":             nodespec.NodeBinary,
+	"usr/local/sbin/kluster-oci-crun":        nodespec.NodeBinary,
 	"etc/systemd/system/default.target":      "/usr/lib/systemd/system/multi-user.target",
 	"etc/mtab":                               "../proc/self/mounts",
 	"etc/systemd/system/ctrl-alt-del.target": "/dev/null",
@@ -88,6 +90,7 @@ func rootEntries() ([]rootEntry, error) {
 // rootDirs are empty folders of a node.
 var rootDirs = []string{
 	"etc/cni/net.d", "etc/kluster", "etc/kubernetes/manifests", "var/lib/kubelet", "var/lib/etcd", "var/lib/containerd",
+	"var/lib/docker", "var/lib/containers",
 	"var/log/containers", "var/log/pods", "var/local-path-provisioner", "usr/libexec/kubernetes/kubelet-plugins/volume/exec",
 }
 

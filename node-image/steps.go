@@ -44,7 +44,7 @@ var titles = []struct{ prefix, text string }{
 	{"layer-", "packing %s"},
 	{"image-", "making image %s"},
 	{"file-", "copying %s"},
-	{"store", "unpacking the images into the node%s"},
+	{"store-", "unpacking the images for %s"},
 }
 
 func title(step string) string {

@@ -3,26 +3,23 @@ package nodeimage
 import (
 	"archive/tar"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// storeScript imports and unpacks the images in a sandbox.
-//
-//go:embed store.sh
-var storeScript string
-
-// store makes the layer with the images, unpacked, as containerd keeps them.
-func (b *builder) store(ctx context.Context, under v1.Image, images []clusterImage) (*fileLayer, error) {
+// store makes the layer with the images, unpacked, as a runtime keeps them. under is
+// a machine with the runtime's programs.
+func (b *builder) store(ctx context.Context, runtime cri.Runtime, under v1.Image, images []clusterImage) (*fileLayer, error) {
 	config, err := under.ConfigName()
 	if err != nil {
 		return nil, err
@@ -31,18 +28,21 @@ func (b *builder) store(ctx context.Context, under v1.Image, images []clusterIma
 		Script, Under string
 		Images        []nodespec.ImageRecord
 		Pinned        []bool
-	}{Script: storeScript, Under: config.String()}
+	}{Script: runtime.Store.Fill, Under: config.String()}
 	for _, img := range images {
 		inputs.Images, inputs.Pinned = append(inputs.Images, img.record), append(inputs.Pinned, img.spec.Pinned)
 	}
-	dir, err := b.step(ctx, "store", inputs, func(dir string) error { return b.fillStore(ctx, dir, under, images) })
+	dir, err := b.step(ctx, storeStep(runtime.Name), inputs, func(dir string) error { return b.fillStore(ctx, dir, runtime, under, images) })
 	if err != nil {
 		return nil, err
 	}
 	return openLayer(dir)
 }
 
-func (b *builder) fillStore(ctx context.Context, dir string, under v1.Image, images []clusterImage) error {
+// storeStep names the step that makes a runtime's store.
+func storeStep(runtime string) string { return "store-" + runtime }
+
+func (b *builder) fillStore(ctx context.Context, dir string, runtime cri.Runtime, under v1.Image, images []clusterImage) error {
 	layout := filepath.Join(dir, "images")
 	if err := writeLayout(layout, images); err != nil {
 		return err
@@ -57,17 +57,17 @@ func (b *builder) fillStore(ctx context.Context, dir string, under v1.Image, ima
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := writeLayer(dir, func(lw *layerWriter) error { return storeLayer(lw, r) })
+		err := writeLayer(dir, func(lw *layerWriter) error { return storeLayer(lw, runtime, r) })
 		r.CloseWithError(err)
 		done <- err
 	}()
 	err := b.opts.Sandbox.Run(ctx, SandboxRun{
-		Name: "store", Image: under, System: true,
-		Args:    append([]string{"sh", "-euc", storeScript, "sh"}, pinned...),
+		Name: storeStep(runtime.Name), Image: under, System: true,
+		Args:    append([]string{"sh", "-euc", runtime.Store.Fill, "sh"}, pinned...),
 		Env:     []string{"PATH=" + nodePath},
 		Mounts:  map[string]string{layout: "/images"},
-		Volumes: []string{"/var/lib/containerd"},
-		Outputs: map[string]io.Writer{"/var/lib/containerd": w},
+		Volumes: runtime.Volumes,
+		Outputs: map[string]io.Writer{runtime.StateDir: w},
 	})
 	w.CloseWithError(err)
 	if layerErr := <-done; err == nil {
@@ -76,13 +76,11 @@ func (b *builder) fillStore(ctx context.Context, dir string, under v1.Image, ima
 	return err
 }
 
-// storeParts are the folders of containerd's state that make a store.
-var storeParts = []string{"io.containerd.metadata.v1.bolt", "io.containerd.content.v1.content", "io.containerd.snapshotter.v1.overlayfs"}
-
-// storeLayer copies containerd's state from a tar stream to below StoreDir,
+// storeLayer copies a runtime's state from a tar stream to below StoreDir,
 // with owners, modes and extended attributes as they are.
-func storeLayer(w *layerWriter, r io.Reader) error {
-	prefix := strings.Trim(nodespec.StoreDir, "/") + "/containerd"
+func storeLayer(w *layerWriter, runtime cri.Runtime, r io.Reader) error {
+	inStore := func(name string) (string, bool) { return inStore(runtime.Store.Parts, name) }
+	prefix := strings.Trim(storeFolder(runtime.Name), "/")
 	if err := w.dir(prefix, 0o755); err != nil {
 		return err
 	}
@@ -113,9 +111,12 @@ func storeLayer(w *layerWriter, r io.Reader) error {
 	}
 }
 
-func inStore(name string) (string, bool) {
+// storeFolder is where a runtime's store lies in a node.
+func storeFolder(runtime string) string { return path.Join(nodespec.StoreDir, runtime) }
+
+func inStore(parts []string, name string) (string, bool) {
 	_, rest, _ := strings.Cut(strings.Trim(strings.TrimPrefix(name, "./"), "/"), "/")
-	for _, p := range storeParts {
+	for _, p := range parts {
 		if rest == p || strings.HasPrefix(rest, p+"/") {
 			return rest, !strings.Contains(rest, "/ingest/")
 		}

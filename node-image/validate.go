@@ -6,6 +6,8 @@ import (
 	"path"
 	"regexp"
 	"slices"
+
+	"github.com/kluster-project/kluster/internal/cri"
 )
 
 var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
@@ -95,6 +97,11 @@ func (c *Catalog) checkGraph(p *problems, g Graph) {
 	if len(g.Modules) == 0 {
 		p.add("graph %s: no module", g.Name)
 	}
+	for _, name := range g.Own {
+		if _, err := OwnSource(name); err != nil {
+			p.add("graph %s: %w", g.Name, err)
+		}
+	}
 	for _, k := range c.Kubernetes {
 		if !versionForm.MatchString(c.VersionOf(g.Name, k)) {
 			p.add("graph %s: no version for Kubernetes %s", g.Name, k.Version)
@@ -127,11 +134,23 @@ func (c *Catalog) checkSuite(p *problems) {
 func modulesDir(graph, version string) string { return path.Join("modules", graph+"-"+version) }
 
 func (c *Catalog) checkComponent(p *problems, x Component) {
-	if (x.Package == "") == (x.C == "") {
-		p.add("component %s: needs either package or c", x.Name)
+	if count(x.Package, x.Own, x.C, x.Extract) != 1 {
+		p.add("component %s: needs one of package, own, c and extract", x.Name)
 	}
-	if c.graph(x.Graph) == nil {
+	switch g := c.graph(x.Graph); {
+	case x.Extract != "":
+		if c.root(x.Root) == nil || x.Graph != "" {
+			p.add("component %s: no root %q, or a graph too", x.Name, x.Root)
+		}
+	case g == nil:
 		p.add("component %s: no graph %q", x.Name, x.Graph)
+	case x.Own != "" && !slices.Contains(g.Own, x.Own):
+		p.add("component %s: graph %s has no program %q of our own", x.Name, g.Name, x.Own)
+	}
+	for _, name := range x.Runtimes {
+		if _, err := cri.Get(name); err != nil || name == "" {
+			p.add("component %s: no runtime %q", x.Name, name)
+		}
 	}
 	if x.Release != "" && c.release(x.Release) == nil {
 		p.add("component %s: no release %q", x.Name, x.Release)
@@ -142,7 +161,7 @@ func (c *Catalog) checkComponent(p *problems, x Component) {
 	if x.Shared && x.Layer == "" {
 		p.add("component %s: shared, but in no layer of the node", x.Name)
 	}
-	if x.Layer != "" && !slices.Contains(runtimeLayers, x.Layer) && !slices.Contains(programLayers, x.Layer) {
+	if x.Layer != "" && !slices.Contains(slices.Concat(runtimeLayers, helperLayers, programLayers), x.Layer) {
 		p.add("component %s: no layer %q", x.Name, x.Layer)
 	}
 	if x.Version != "" {

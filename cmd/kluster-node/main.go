@@ -34,7 +34,9 @@ func commands() []command {
 		{"registry", "serve container images: FOLDER (an OCI layout) ADDRESS", runRegistry},
 		{"hide-product", "OCI hook: hide the host's product files in a container", runHideProduct},
 		{"kluster-ipam", "CNI address plugin of the default pod network", runIPAM},
-		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI},
+		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI("runc")},
+		{"kluster-oci-crun", "OCI runtime: crun, in the same way", runOCI("crun")},
+		{"docker-load", "import an image archive from stdin into Docker Engine, by way of FOLDER", runDockerLoad},
 		{"version", "print the protocol version", runVersion},
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodeagent/boot"
 	"github.com/kluster-project/kluster/internal/nodeagent/ipam"
 	"github.com/kluster-project/kluster/internal/nodeagent/ocishim"
@@ -97,21 +97,24 @@ func cniError(w io.Writer, err error) error {
 	}{"1.0.0", tryAgainLater, err.Error()})
 }
 
-// runOCI is the OCI runtime kluster-oci.
-func runOCI(_ context.Context, _ *slog.Logger, args []string) error {
-	if bundle, ok := ocishim.Bundle(args); ok {
-		if err := ocishim.Adapt(bundle, ocishim.Here()); err != nil {
+// runOCI is the OCI runtime kluster-oci, which is another one with what this node
+// cannot do left out.
+func runOCI(name string) func(context.Context, *slog.Logger, []string) error {
+	return func(_ context.Context, _ *slog.Logger, args []string) error {
+		if bundle, ok := ocishim.Bundle(args); ok {
+			if err := ocishim.Adapt(bundle, ocishim.Here()); err != nil {
+				return err
+			}
+		}
+		real, err := cri.GetOCI(name)
+		if err != nil {
 			return err
 		}
+		if err := syscall.Exec(real.Program, append([]string{real.Name}, args...), os.Environ()); err != nil {
+			return fmt.Errorf("running %s: %w", real.Program, err)
+		}
+		return nil
 	}
-	runc, err := exec.LookPath("runc")
-	if err != nil {
-		runc = "/usr/local/sbin/runc"
-	}
-	if err := syscall.Exec(runc, append([]string{"runc"}, args...), os.Environ()); err != nil {
-		return fmt.Errorf("running %s: %w", runc, err)
-	}
-	return nil
 }
 
 // runHideProduct is an OCI hook: it reads the container's state from stdin.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -37,7 +36,7 @@ func runStore(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	return store.Link(ctx, filepath.Join(nodespec.StoreDir, runtime.Name), runtime.StateDir, log)
+	return store.Link(ctx, runtime.Store, store.Dir(runtime), runtime.StateDir, log)
 }
 
 // runAPIProxy serves until it is told to stop. A machine of no cluster has

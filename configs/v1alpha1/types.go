@@ -16,8 +16,11 @@ type Cluster struct {
 	// Node image of every node that names none. Default: the image that
 	// "kluster build node-image" makes for the Kubernetes version.
 	Image string `json:"image,omitempty"`
-	// Container runtime of the nodes. Default: containerd.
-	Runtime string `json:"runtime,omitempty" jsonschema:"example=containerd"`
+	// Container runtime of every node that names none. Default: containerd.
+	Runtime string `json:"runtime,omitempty" jsonschema:"enum=containerd,enum=cri-dockerd,enum=cri-o"`
+	// OCI runtime, which starts the containers, of every node that names none.
+	// Default: runc.
+	OCIRuntime string `json:"ociRuntime,omitempty" jsonschema:"enum=runc,enum=crun"`
 	// Whether the cluster may be lost in a power cut or a crash of its host: etcd
 	// does not wait for the disk, and container logs are kept short. A node that is
 	// killed still loses nothing. Default: false.
@@ -44,6 +47,10 @@ type Node struct {
 	Count *int `json:"count,omitempty" jsonschema:"minimum=1,maximum=32"`
 	// Node image. Default: the cluster's.
 	Image string `json:"image,omitempty"`
+	// Container runtime. Default: the cluster's.
+	Runtime string `json:"runtime,omitempty" jsonschema:"enum=containerd,enum=cri-dockerd,enum=cri-o"`
+	// OCI runtime. Default: the cluster's.
+	OCIRuntime string `json:"ociRuntime,omitempty" jsonschema:"enum=runc,enum=crun"`
 	// Labels of the Kubernetes node. Default: none but Kubernetes' own.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Taints of the Kubernetes node; an empty list means no taint. Default: none

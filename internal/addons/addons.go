@@ -28,15 +28,22 @@ type Addon struct {
 	wanted func(Values) bool
 }
 
+// OCILabel, with the name of an OCI runtime, is the label of nodes whose pods can
+// pick it.
+const OCILabel = "oci.kluster.dev/"
+
 // Values are what the manifests depend on.
 type Values struct {
 	ProvisionerImage string // of local-path-provisioner
 	HelperImage      string // with sh, mkdir and rm
 	PodNetwork       bool   // whether kluster's own pod network is used
+	// OCIRuntimes are those that pods can pick on some node.
+	OCIRuntimes []string
 }
 
 var all = []Addon{
 	{"pod network roles", "pod-network.yaml", false, func(v Values) bool { return v.PodNetwork }},
+	{"runtime classes", "runtime-classes.yaml", true, func(v Values) bool { return len(v.OCIRuntimes) > 0 }},
 	{"default storage class", "local-path.yaml", true, func(Values) bool { return true }},
 }
 

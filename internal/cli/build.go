@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 )
 
@@ -36,6 +37,7 @@ verified.`
 
 const buildNodeImageExample = `  kluster build node-image
   kluster build node-image --kubernetes-version v1.35.4
+  kluster build node-image --runtime containerd,cri-dockerd,cri-o
   kluster build node-image --conformance
   kluster build node-image --source ~/go/src/k8s.io/kubernetes
   kluster build node-image --component kubelet=_output/bin/kubelet`
@@ -56,7 +58,7 @@ func newBuildNodeImageCmd(a *app, runs ...func(context.Context, *app, *buildNode
 	}
 	f := cmd.Flags()
 	f.StringVar(&opts.version, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
-	f.StringSliceVar(&opts.runtimes, "runtime", nil, "container runtimes to put in (default: kluster's default)")
+	f.StringSliceVar(&opts.runtimes, "runtime", nil, "container runtimes to put in, of "+strings.Join(cri.Names(), ", ")+" (default: "+cri.Default+")")
 	f.BoolVar(&opts.conformance, "conformance", false, "put in the container images of Kubernetes' conformance tests too")
 	f.StringVar(&opts.source, "source", nodeimage.SourceModules, "where programs come from: modules, release, or a Kubernetes checkout")
 	f.StringArrayVar(&opts.components, "component", nil, "put in a locally built program, as `NAME=PATH` (repeatable)")

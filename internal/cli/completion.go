@@ -84,3 +84,12 @@ func (a *app) runtimeNames(*cobra.Command, []string, string) ([]string, cobra.Sh
 	}
 	return options.Runtimes, cobra.ShellCompDirectiveNoFileComp
 }
+
+// ociRuntimeNames completes OCI runtimes.
+func (a *app) ociRuntimeNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	options, err := a.deps.Config()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return options.OCIRuntimes, cobra.ShellCompDirectiveNoFileComp
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/status"
 )
 
@@ -33,6 +34,9 @@ three control planes that also take pods, the rest workers. --control-planes and
 --workers say how many of each instead, and a file (--config) everything else;
 a kind configuration file is accepted as it is.
 
+--runtime and --oci-runtime say what runs the containers of all nodes; in a file
+each node can have its own.
+
 --ephemeral is for CI: etcd does not wait for the disk, and of each container
 some 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
 crash of the host; a node that is killed or restarted still loses nothing.
@@ -45,6 +49,7 @@ When a create fails or is interrupted, whatever it made is removed again, unless
 
 const createExample = `  kluster create --nodes 3
   kluster create --name two --control-planes 1 --workers 2
+  kluster create --runtime cri-o --oci-runtime crun
   kluster create --config cluster.yaml
   kluster create --config - < kind.yaml`
 
@@ -77,6 +82,8 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVarP(&opts.file, "config", "f", "", "configuration `FILE`, - for standard input")
 	f.StringVar(&opts.flags.Image, "image", "", "node image (default: the one of the Kubernetes version)")
 	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
+	f.StringVar(&opts.flags.Runtime, "runtime", "", "container runtime of all nodes: "+strings.Join(cri.Names(), ", ")+" (default: the file's, else "+cri.Default+")")
+	f.StringVar(&opts.flags.OCIRuntime, "oci-runtime", "", "OCI runtime of all nodes: "+strings.Join(cri.OCINames(), ", ")+" (default: the file's, else runc)")
 	f.BoolVar(&ephemeral, "ephemeral", false, "spare the disk: etcd does not wait for it, container logs are short")
 	f.StringVar(&opts.kubeconfig, "kubeconfig", "", "`FILE` to merge the context into (default: $KUBECONFIG or ~/.kube/config)")
 	f.DurationVar(&opts.wait, "wait", 5*time.Minute, "how long to wait for the nodes")
@@ -84,6 +91,8 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVar(&opts.trace, "trace", "", "`FILE` for a trace of what took how long, for ui.perfetto.dev or chrome://tracing")
 	addChoice(cmd, &opts.output, "output", "o", "how to print", formatName, formatJSON)
 	complete(cmd, "kubernetes-version", a.kubernetesVersions)
+	complete(cmd, "runtime", a.runtimeNames)
+	complete(cmd, "oci-runtime", a.ociRuntimeNames)
 	addListSteps(a, cmd)
 	return cmd
 }

@@ -67,6 +67,7 @@ func realConfig() (config.Options, error) {
 	return config.Options{
 		KubernetesVersions: catalog.Versions(),
 		Runtimes:           cri.Names(),
+		OCIRuntimes:        cri.OCINames(),
 		KernelHasIPVS:      kernelHas("ip_vs"),
 		PathExists: func(path string) bool {
 			_, err := os.Stat(path)

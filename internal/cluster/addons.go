@@ -45,7 +45,7 @@ func (c *creation) installLate(ctx context.Context) error {
 func (c *creation) install(ctx context.Context, render func(addons.Values) ([]*unstructured.Unstructured, error)) error {
 	manifests, err := render(addons.Values{
 		ProvisionerImage: c.images.provisioner, HelperImage: c.images.busybox,
-		PodNetwork: c.cfg.Networking.CNI == "default",
+		PodNetwork: c.cfg.Networking.CNI == "default", OCIRuntimes: c.classes(),
 	})
 	if err != nil {
 		return err
@@ -92,6 +92,9 @@ func (c *creation) labelNode(ctx context.Context, n config.Node) error {
 	labels, annotations := map[string]any{}, c.kubeadm[n.Name].Annotations
 	for k, v := range c.kubeadm[n.Name].Labels {
 		labels[k] = v
+	}
+	for _, name := range c.runs[n.Name].classes() {
+		labels[addons.OCILabel+name] = "true"
 	}
 	if n.Role == nodespec.RoleControlPlane && !n.KeepExcludeLB {
 		labels[excludeLabel] = nil

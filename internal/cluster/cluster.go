@@ -57,8 +57,8 @@ type Summary struct {
 type Info struct {
 	Name       string     `json:"name"`
 	Kubernetes string     `json:"kubernetesVersion"`
-	Runtime    string     `json:"runtime"`
-	Status     string     `json:"status"` // "running", "stopped", "degraded", "creating", "incomplete", "unknown"
+	Runtime    string     `json:"runtime"` // several with commas
+	Status     string     `json:"status"`  // "running", "stopped", "degraded", "creating", "incomplete", "unknown"
 	Server     string     `json:"server"`
 	Created    time.Time  `json:"created"`
 	Ephemeral  bool       `json:"ephemeral"` // made to be lost in a power cut of the host
@@ -73,6 +73,7 @@ type NodeInfo struct {
 	State     string   `json:"state"`
 	Addresses []string `json:"addresses"`
 	Image     string   `json:"image"`
+	Runtime   string   `json:"runtime,omitempty"` // its container runtime
 }
 
 // ContextName is the kubeconfig context of a cluster.

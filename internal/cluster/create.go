@@ -49,6 +49,7 @@ type creation struct {
 
 	host       provider.Host
 	image      map[string]string            // node name to image
+	runs       map[string]runs              // node name to what can run its containers
 	layers     map[string]map[string]string // image to its folders of one layer; see layersOf
 	pauseImage string
 	images     images
@@ -77,7 +78,7 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	id, cfg := rand.Text(), *opt.Config
 	c := &creation{
 		m: m.traced(ctx), opt: opt, cfg: &cfg, id: id, began: time.Now(),
-		image: map[string]string{}, layers: map[string]map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
+		image: map[string]string{}, runs: map[string]runs{}, layers: map[string]map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
 		dnsRuns: make(chan struct{}),
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
@@ -147,12 +148,13 @@ func (c *creation) summary(ctx context.Context) (*Summary, error) {
 	if c.cfg.Ephemeral {
 		c.note(ephemeralNote)
 	}
+	c.noteRuntimes()
 	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
 	if err != nil {
 		return nil, err
 	}
 	s := &Summary{
-		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.cfg.Runtime,
+		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.runtimeNames(),
 		Image: c.image[c.cfg.Nodes[0].Name], Server: c.server,
 		Context: ContextName(c.cfg.Name), Kubeconfig: c.kubeconfig, Notes: c.notes,
 		Took: time.Since(c.began), Nodes: nodes,

@@ -39,7 +39,7 @@ func engineWith(t *testing.T, file string) *providertest.Provider {
 	t.Helper()
 	p := providertest.New()
 	p.Handle = func(context.Context, provider.Node, provider.Command) int { return 1 }
-	manifest, err := json.Marshal(nodespec.Manifest{Kubernetes: "v1.36.3", Images: []nodespec.ImageRecord{
+	manifest, err := json.Marshal(nodespec.Manifest{Kubernetes: "v1.36.3", Runtimes: []string{"containerd"}, Images: []nodespec.ImageRecord{
 		{Ref: "registry.k8s.io/pause:3.10.2"},
 		{Ref: "example.com/agnhost:1"},
 		{Ref: "example.com/busybox:1"},

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -48,16 +47,12 @@ func (m *Manager) conformanceOf(ctx context.Context, cluster string) (c conforma
 	if c.wanted, err = nodeimage.ConformanceImages(c.facts.Kubernetes); err != nil {
 		return c, err
 	}
-	c.held, err = m.heldImages(ctx, c.nodes, c.facts)
+	c.held, err = m.heldImages(ctx, c.nodes)
 	return c, err
 }
 
 // heldImages lists what the runtime of each running node holds, by the node's name.
-func (m *Manager) heldImages(ctx context.Context, nodes []provider.Node, f facts) (map[string][]heldImage, error) {
-	runtime, err := cri.Get(f.Runtime)
-	if err != nil {
-		return nil, err
-	}
+func (m *Manager) heldImages(ctx context.Context, nodes []provider.Node) (map[string][]heldImage, error) {
 	var mu sync.Mutex
 	held := map[string][]heldImage{}
 	g, ctx := errgroup.WithContext(ctx)
@@ -66,6 +61,10 @@ func (m *Manager) heldImages(ctx context.Context, nodes []provider.Node, f facts
 			continue
 		}
 		g.Go(func() error {
+			runtime, err := runtimeOf(n)
+			if err != nil {
+				return err
+			}
 			var out strings.Builder
 			args := append(slices.Clone(runtime.Debug), "images", "--output", "json")
 			if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: args, Stdout: &out}); err != nil {
@@ -179,20 +178,20 @@ func (m *Manager) bring(ctx context.Context, nodes []provider.Node, f facts, lac
 		return err
 	}
 	nodes = slices.DeleteFunc(slices.Clone(nodes), func(n provider.Node) bool { return len(lacking[n.Name]) == 0 })
-	return m.send(ctx, nodes, f.Runtime, images, step)
+	return m.send(ctx, nodes, images, step)
 }
 
 // send imports images into nodes, all at once.
-func (m *Manager) send(ctx context.Context, nodes []provider.Node, name string, images archive, step status.Step) error {
-	runtime, err := cri.Get(name)
-	if err != nil {
-		return err
-	}
+func (m *Manager) send(ctx context.Context, nodes []provider.Node, images archive, step status.Step) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, n := range nodes {
 		g.Go(func() (err error) {
 			load := step.Step("loading into "+n.Name, 0)
 			defer func() { load.End(err) }()
+			runtime, err := runtimeOf(n)
+			if err != nil {
+				return err
+			}
 			stream := streamOf(images)
 			defer stream.Close()
 			if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: runtime.Import, Stdin: stream}); err != nil {

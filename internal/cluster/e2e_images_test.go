@@ -96,19 +96,19 @@ func TestSendImages(t *testing.T) {
 	p.Handle = l.handle
 	running(t, p, "c")
 	m := manager(t, p)
-	nodes, f, err := m.machinesOf(t.Context(), "c")
+	nodes, _, err := m.machinesOf(t.Context(), "c")
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := nodes[len(nodes)-1:]
-	if err := m.send(t.Context(), one, f.Runtime, fakeArchive{"sha256:1"}, status.Discard); err != nil {
+	if err := m.send(t.Context(), one, fakeArchive{"sha256:1"}, status.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if text := l.got[one[0].Name]; len(l.got) != 1 || !strings.Contains(text, "index.json") {
 		t.Errorf("loaded: %v", l.got)
 	}
 	p.Handle = func(context.Context, provider.Node, provider.Command) int { return 1 } // reads nothing
-	if err := m.send(t.Context(), one, f.Runtime, fakeArchive{"sha256:1"}, status.Discard); err == nil {
+	if err := m.send(t.Context(), one, fakeArchive{"sha256:1"}, status.Discard); err == nil {
 		t.Error("an import that failed was taken for one that did not")
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -123,11 +122,7 @@ func isLoadBalancer(n provider.Node) bool {
 }
 
 func (m *Manager) loadInto(ctx context.Context, n provider.Node, path string) error {
-	f, err := factsOf([]provider.Node{n})
-	if err != nil {
-		return err
-	}
-	runtime, err := cri.Get(f.Runtime)
+	runtime, err := runtimeOf(n)
 	if err != nil {
 		return err
 	}

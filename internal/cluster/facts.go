@@ -13,7 +13,7 @@ import (
 // node, and so hold no secrets.
 type facts struct {
 	Kubernetes string         `json:"kubernetes"`
-	Runtime    string         `json:"runtime"`
+	Runtime    string         `json:"runtime"` // the node's own
 	Subnets    []netip.Prefix `json:"subnets"`
 	Ephemeral  bool           `json:"ephemeral,omitempty"`
 	// Kubeconfig is the absolute path of the file that the create merged its

@@ -21,19 +21,32 @@ func (c *creation) makeCertificates(ctx context.Context) (err error) {
 	if c.ca, err = pki.New(time.Now()); err != nil {
 		return err
 	}
-	runtime, err := cri.Get(c.cfg.Runtime)
+	runtimes, err := c.runtimes()
 	if err != nil {
 		return err
 	}
 	c.kubeadm, err = kubeadm.Render(kubeadm.Input{
 		Cluster: c.cfg, Addrs: c.addrs, APIHost: APIHost(c.cfg.Name),
-		SANs:      c.apiNames(),
-		CRISocket: runtime.Socket, CgroupVersion: c.host.CgroupVersion, Rootless: c.host.Rootless,
+		SANs:     c.apiNames(),
+		Runtimes: runtimes, CgroupVersion: c.host.CgroupVersion, Rootless: c.host.Rootless,
 		HostCPUs: c.host.CPUs, HostMemory: c.host.Memory,
 		CA: c.ca.CACertificate(), EtcdToken: c.cfg.Name + "-" + rand.Text(),
 	})
 	c.observe(ctx)
 	return err
+}
+
+// runtimes are what kubeadm must know of each node's container runtime.
+func (c *creation) runtimes() (map[string]kubeadm.Runtime, error) {
+	all := map[string]kubeadm.Runtime{}
+	for _, n := range c.cfg.Nodes {
+		runtime, err := cri.Get(n.Runtime)
+		if err != nil {
+			return nil, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		all[n.Name] = kubeadm.Runtime{Socket: runtime.Socket, Gates: runtime.KubeletGates(c.cfg.KubernetesVersion)}
+	}
+	return all, nil
 }
 
 // apiNames are the further names the API is reached by.

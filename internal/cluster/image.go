@@ -24,7 +24,7 @@ type images struct{ agnhost, busybox, provisioner string }
 func (c *creation) ensureImage(ctx context.Context, step status.Step) error {
 	fallback := c.cfg.Image
 	if fallback == "" {
-		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: []string{c.cfg.Runtime}}, step)
+		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: c.wantedRuntimes()}, step)
 		if err != nil {
 			return err
 		}
@@ -38,6 +38,21 @@ func (c *creation) ensureImage(ctx context.Context, step status.Step) error {
 		c.image[n.Name] = ref
 	}
 	return c.checkImages(ctx)
+}
+
+// wantedRuntimes are the container runtimes of nodes that name no image: one image
+// holds them all.
+func (c *creation) wantedRuntimes() []string {
+	var names []string
+	for _, n := range c.cfg.Nodes {
+		if n.Image == "" && !slices.Contains(names, n.Runtime) {
+			names = append(names, n.Runtime)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{c.cfg.Runtime} // of the image that no node needs
+	}
+	return names
 }
 
 // checkImages sees that all images are there and speak our protocol, and takes
@@ -58,6 +73,9 @@ func (c *creation) checkImages(ctx context.Context) error {
 		}
 		if c.layers[ref], err = layersOf(img); err != nil {
 			return fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)
+		}
+		if c.runs[n.Name], err = runsOf(n, m); err != nil {
+			return &inputError{fmt.Errorf("node %s: image %q: %w", n.Name, ref, err)}
 		}
 		if i > 0 {
 			if err := notNewer(m.Kubernetes, c.cfg.KubernetesVersion); err != nil {

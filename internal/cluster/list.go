@@ -42,7 +42,7 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return info, nil
 	}
 	if f, err := factsOf(nodes); err == nil {
-		info.Kubernetes, info.Runtime, info.Ephemeral = f.Kubernetes, f.Runtime, f.Ephemeral
+		info.Kubernetes, info.Runtime, info.Ephemeral = f.Kubernetes, runtimesOf(nodes), f.Ephemeral
 	}
 	info.Server, _ = serverOf(nodes) // "" without a load balancer
 	info.Created = nodes[0].Created
@@ -104,6 +104,9 @@ func nodeInfo(n provider.Node) NodeInfo {
 	info := NodeInfo{
 		Cluster: n.Labels[nodespec.LabelCluster], Name: n.Name, Role: n.Labels[nodespec.LabelRole],
 		State: string(n.State), Image: n.Image, Addresses: []string{},
+	}
+	if runtime, err := runtimeOf(n); err == nil && !isLoadBalancer(n) {
+		info.Runtime = runtime.Name
 	}
 	for _, a := range n.Addrs {
 		info.Addresses = append(info.Addresses, a.String())

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/loadbalancer"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
@@ -101,7 +102,9 @@ func (c *creation) startLoadBalancer(ctx context.Context) error {
 }
 
 func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSpec, error) {
-	label, err := c.facts.label()
+	own := c.facts
+	own.Runtime = n.Runtime
+	label, err := own.label()
 	if err != nil {
 		return provider.NodeSpec{}, err
 	}
@@ -112,7 +115,7 @@ func (c *creation) nodeSpec(ctx context.Context, n config.Node) (provider.NodeSp
 		Name: n.Name, Image: c.image[n.Name], Labels: labels,
 		Network: c.cfg.Name, Addrs: c.addrs[n.Name],
 		Hosts:  map[string]netip.Addr{APIHost(c.cfg.Name): c.loopback()},
-		System: true, Volumes: nodespec.Volumes, Tmpfs: []string{"/run", "/tmp"},
+		System: true, Volumes: slices.Concat(nodespec.Volumes, cri.Volumes(c.runs[n.Name].held...)), Tmpfs: []string{"/run", "/tmp"},
 		LayerMounts: c.layers[c.image[n.Name]],
 		Restart:     true, CPUs: n.CPUs, Memory: n.Memory, Env: c.nodeEnv(n),
 	}
@@ -142,12 +145,14 @@ func (c *creation) loopback() netip.Addr {
 func (c *creation) nodeFile(n config.Node) ([]byte, error) {
 	net := c.cfg.Networking
 	spec := nodespec.Node{
-		Protocol: nodespec.Protocol, Cluster: c.cfg.Name, Name: n.Name, Role: n.Role, Runtime: c.cfg.Runtime,
+		Protocol: nodespec.Protocol, Cluster: c.cfg.Name, Name: n.Name, Role: n.Role, Runtime: n.Runtime, OCIRuntime: n.OCIRuntime,
 		Addrs: c.addrs[n.Name], APIHost: APIHost(c.cfg.Name), APIServers: c.apiServers(),
 		PodSubnets: net.PodSubnets, ServiceSubnets: net.ServiceSubnets, CNI: net.CNI,
 		KeepDNSSearch: net.DNSSearch == nil, MissingCaps: c.host.MissingCaps, PauseImage: c.pauseImage,
-		RuntimePatches:     slices.Concat(c.cfg.Patches.Containerd, n.Patches.Containerd),
-		RuntimeJSONPatches: slices.Concat(c.cfg.Patches.ContainerdJSON6902, n.Patches.ContainerdJSON6902),
+	}
+	if c.runs[n.Name].runtime.TakesPatches {
+		spec.RuntimePatches = slices.Concat(c.cfg.Patches.Containerd, n.Patches.Containerd)
+		spec.RuntimeJSONPatches = slices.Concat(c.cfg.Patches.ContainerdJSON6902, n.Patches.ContainerdJSON6902)
 	}
 	if net.DNSSearch != nil {
 		spec.DNSSearch = *net.DNSSearch

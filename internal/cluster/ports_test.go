@@ -12,6 +12,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 	"github.com/kluster-project/kluster/provider/providertest"
@@ -73,7 +74,7 @@ func TestChosenPortsAreChosenAgain(t *testing.T) {
 			if moved := nodes["c-lb"].ID != reserved; moved != (name == "c-lb") {
 				t.Errorf("load balancer made anew: %v", moved)
 			}
-			if left := leftovers(t, p, "c"); strings.Count(strings.Join(left, " "), "volume volume") != 3*len(nodespec.Volumes) {
+			if left := leftovers(t, p, "c"); strings.Count(strings.Join(left, " "), "volume volume") != 3*(len(nodespec.Volumes)+len(cri.Volumes(cri.Default))) {
 				t.Errorf("volumes of replaced nodes are left: %v", left)
 			}
 			info, err := manager(t, p).Inspect(t.Context(), "c")

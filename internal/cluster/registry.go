@@ -224,17 +224,21 @@ func (r *registry) url() string {
 
 // mirror makes the nodes ask the registry.
 func (r *registry) mirror(ctx context.Context) error {
-	runtime, err := cri.Get(r.facts.Runtime)
-	if err != nil {
-		return err
-	}
-	files := []nodespec.File{runtime.Mirror(cri.Mirror{Of: registryOf, URL: r.url()})}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range r.nodes {
 		if isLoadBalancer(n) {
 			continue
 		}
+		runtime, err := runtimeOf(n)
+		if err != nil {
+			return err
+		}
+		if runtime.Mirror == nil {
+			r.m.reporter.Note("%s: %s cannot be told to ask the cluster's registry for images of %s", n.Name, runtime.Name, registryOf)
+			continue
+		}
 		group.Go(func() error {
+			files := []nodespec.File{runtime.Mirror(cri.Mirror{Of: registryOf, URL: r.url()})}
 			archive, err := tarOf(files, time.Now())
 			if err != nil {
 				return fmt.Errorf("packing the files of %s: %w", n.Name, err)

@@ -19,7 +19,8 @@ type Cluster struct {
 	// label says it; when both are set, they must agree.
 	KubernetesVersion string
 	Image             string
-	Runtime           string
+	// Runtime and OCIRuntime are those of nodes that name none.
+	Runtime, OCIRuntime string
 	// Ephemeral says that the cluster need not survive a power cut of the host.
 	Ephemeral    bool
 	Nodes        []Node
@@ -32,10 +33,12 @@ type Cluster struct {
 
 // Node is one node, control planes first, in the order they were asked for.
 type Node struct {
-	Name   string // "NAME-control-plane-1"
-	Role   nodespec.Role
-	Image  string // "" for the cluster's
-	Labels map[string]string
+	Name  string // "NAME-control-plane-1"
+	Role  nodespec.Role
+	Image string // "" for the cluster's
+	// Runtime is its container runtime, and OCIRuntime what starts the containers.
+	Runtime, OCIRuntime string
+	Labels              map[string]string
 	// Taints as kubeadm writes them. Nil on a control plane that takes pods.
 	Taints []Taint
 	// KeepExcludeLB keeps kubeadm's exclude-from-external-load-balancers label.

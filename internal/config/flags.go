@@ -4,8 +4,8 @@ import "slices"
 
 // Flags are what the command line asks for; what is set wins over a file.
 type Flags struct {
-	// Name, Image, KubernetesVersion and Runtime are unset when "".
-	Name, Image, KubernetesVersion, Runtime string
+	// Name, Image, KubernetesVersion, Runtime and OCIRuntime are unset when "".
+	Name, Image, KubernetesVersion, Runtime, OCIRuntime string
 	// Nodes (--nodes) is a shorthand for a number of nodes, ControlPlanes and
 	// Workers say how many of each; nil when not given.
 	Nodes, ControlPlanes, Workers *int
@@ -20,6 +20,8 @@ type Options struct {
 	KubernetesVersions []string
 	// Runtimes that a node can have; the first is the default.
 	Runtimes []string
+	// OCIRuntimes that a node can have; the first is the default.
+	OCIRuntimes []string
 	// KernelHasIPVS allows kubeProxyMode ipvs in a kind file.
 	KernelHasIPVS bool
 	// PathExists checks a mount's host path; nil checks nothing. A kind file's
@@ -38,8 +40,8 @@ func FromFlags(f Flags, o Options) (*Cluster, error) {
 	return resolve(w, o, p)
 }
 
-// applyFlags puts what the flags say over what the file says. --image stands
-// for every node's, and --kubernetes-version for the versions that kind's
+// applyFlags puts what the flags say over what the file says. --image and the
+// runtimes stand for every node's, and --kubernetes-version for the versions that kind's
 // images name.
 func (w *wish) applyFlags(f Flags, p *problems) {
 	flags := flagSources()
@@ -50,6 +52,7 @@ func (w *wish) applyFlags(f Flags, p *problems) {
 	}
 	override(&w.Name, &w.from.name, f.Name, flags.name)
 	override(&w.Runtime, &w.from.runtime, f.Runtime, flags.runtime)
+	override(&w.OCIRuntime, &w.from.ociRuntime, f.OCIRuntime, flags.ociRuntime)
 	override(&w.KubernetesVersion, &w.from.version, f.KubernetesVersion, flags.version)
 	override(&w.Image, &w.from.image, f.Image, flags.image)
 	if f.Ephemeral != nil {
@@ -59,6 +62,12 @@ func (w *wish) applyFlags(f Flags, p *problems) {
 	for i := range w.Nodes {
 		if f.Image != "" || f.KubernetesVersion != "" && isKindImage(w.Nodes[i].Image) {
 			w.Nodes[i].Image = ""
+		}
+		if f.Runtime != "" {
+			w.Nodes[i].Runtime = ""
+		}
+		if f.OCIRuntime != "" {
+			w.Nodes[i].OCIRuntime = ""
 		}
 	}
 	if f.KubernetesVersion != "" && isKindImage(w.Image) && f.Image == "" {

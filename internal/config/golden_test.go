@@ -13,7 +13,8 @@ import (
 func testOptions() Options {
 	return Options{
 		KubernetesVersions: []string{"v1.36.3", "v1.35.4", "v1.34.4", "v1.33.13"},
-		Runtimes:           []string{"containerd"},
+		Runtimes:           []string{"containerd", "cri-dockerd", "cri-o"},
+		OCIRuntimes:        []string{"runc", "crun"},
 		KernelHasIPVS:      true,
 		PathExists:         func(string) bool { return true },
 		WorkDir:            "/home/me/work",

@@ -21,6 +21,7 @@ func resolveNodes(w *wish, c *Cluster, o Options, p *problems) {
 		role, ok := roleOf(spec, field, p)
 		count := countOf(spec, field, p)
 		n := resolveNode(w, spec, field, o, p)
+		n.Runtime, n.OCIRuntime = nodeRuntimes(spec, c, field, o, p)
 		if !ok {
 			continue
 		}

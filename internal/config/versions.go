@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"github.com/kluster-project/kluster/configs/v1alpha1"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
@@ -131,13 +132,31 @@ func versionOfImage(image *string, field string, o Options, p *problems) string 
 	return ""
 }
 
-// resolveRuntime checks the container runtime.
+// resolveRuntime checks the cluster's runtimes.
 func resolveRuntime(w *wish, c *Cluster, o Options, p *problems) {
-	c.Runtime = w.Runtime
-	if w.Runtime == "" && len(o.Runtimes) > 0 {
-		c.Runtime = o.Runtimes[0]
+	c.Runtime = oneOf("container runtime", w.Runtime, o.Runtimes, w.from.runtime, p)
+	c.OCIRuntime = oneOf("OCI runtime", w.OCIRuntime, o.OCIRuntimes, w.from.ociRuntime, p)
+}
+
+// nodeRuntimes gives each node its runtimes: its own or the cluster's.
+func nodeRuntimes(spec v1alpha1.Node, c *Cluster, field string, o Options, p *problems) (runtime, oci string) {
+	runtime, oci = c.Runtime, c.OCIRuntime
+	if spec.Runtime != "" {
+		runtime = oneOf("container runtime", spec.Runtime, o.Runtimes, field+".runtime", p)
 	}
-	if w.Runtime != "" && !slices.Contains(o.Runtimes, w.Runtime) {
-		p.add(w.from.runtime, nearestOrAll(w.Runtime, o.Runtimes), "no container runtime %q", shorten(w.Runtime))
+	if spec.OCIRuntime != "" {
+		oci = oneOf("OCI runtime", spec.OCIRuntime, o.OCIRuntimes, field+".ociRuntime", p)
 	}
+	return runtime, oci
+}
+
+// oneOf checks a name; the first known one stands for "".
+func oneOf(what, name string, known []string, field string, p *problems) string {
+	switch {
+	case name == "" && len(known) > 0:
+		return known[0]
+	case name != "" && !slices.Contains(known, name):
+		p.add(field, nearestOrAll(name, known), "no %s %q", what, shorten(name))
+	}
+	return name
 }

@@ -17,16 +17,16 @@ type wish struct {
 }
 
 // sources are fields of the file, or flags.
-type sources struct{ name, version, image, runtime, nodes string }
+type sources struct{ name, version, image, runtime, ociRuntime, nodes string }
 
 func fileSources() sources {
-	return sources{name: "name", version: "kubernetesVersion", image: "image", runtime: "runtime", nodes: "nodes"}
+	return sources{name: "name", version: "kubernetesVersion", image: "image", runtime: "runtime", ociRuntime: "ociRuntime", nodes: "nodes"}
 }
 
 // flagSources are for a wish without a file; a value nobody gave is defaulted
 // and cannot be wrong.
 func flagSources() sources {
-	return sources{name: "--name", version: "--kubernetes-version", image: "--image", runtime: "--runtime", nodes: "--nodes"}
+	return sources{name: "--name", version: "--kubernetes-version", image: "--image", runtime: "--runtime", ociRuntime: "--oci-runtime", nodes: "--nodes"}
 }
 
 // resolve makes a Cluster of a wish, or an *Invalid of everything that p and

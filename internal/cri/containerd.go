@@ -1,35 +1,63 @@
 package cri
 
 import (
+	_ "embed" // of scripts
 	"fmt"
 	"path"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-var containerdDrivers = map[int]string{1: DriverCgroupfs, 2: DriverSystemd}
+const containerdSocket = "unix:///run/containerd/containerd.sock"
+
+//go:embed fill/containerd.sh
+var fillContainerd string
 
 var containerd = Runtime{
-	Name:       "containerd",
-	Socket:     "unix:///run/containerd/containerd.sock",
-	Units:      []string{"containerd.service"},
-	LogUnits:   []string{"containerd.service"},
-	Cgroup:     "/system.slice/containerd.service",
-	Drivers:    containerdDrivers,
-	ConfigPath: "/etc/containerd/config.toml",
-	Render:     renderContainerd,
-	Import:     []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
-	Debug:      []string{"crictl", "--runtime-endpoint", "unix:///run/containerd/containerd.sock"},
-	Mirror:     containerdMirror,
-	StateDir:   "/var/lib/containerd",
+	Name:         "containerd",
+	Reports:      "containerd",
+	Socket:       containerdSocket,
+	Units:        []string{"containerd.service"},
+	LogUnits:     []string{"containerd.service"},
+	Drivers:      drivers,
+	Configure:    configureContainerd,
+	TakesPatches: true,
+	DefaultSpec:  []string{"ctr", "oci", "spec"},
+	Import:       []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
+	Debug:        []string{"crictl", "--runtime-endpoint", containerdSocket},
+	Mirror:       containerdMirror,
+	StateDir:     "/var/lib/containerd",
+	Volumes:      []string{"/var/lib/containerd"},
+	Store: Store{
+		Fill: fillContainerd,
+		Parts: []string{
+			"io.containerd.metadata.v1.bolt", "io.containerd.content.v1.content", "io.containerd.snapshotter.v1.overlayfs",
+		},
+		Layers: "io.containerd.snapshotter.v1.overlayfs/snapshots",
+		Blobs:  "io.containerd.content.v1.content/blobs/sha256",
+		Copied: []string{"io.containerd.snapshotter.v1.overlayfs/metadata.db", "io.containerd.metadata.v1.bolt/meta.db"},
+	},
+	Classes: true,
 }
+
+// containerdConfig is where containerd looks for its configuration.
+const containerdConfig = "/etc/containerd/config.toml"
 
 // The names of containerd's CRI plugin, which version 3 of its configuration
 // splits. Its streaming server keeps the name of the whole from version 2.
 const (
 	pluginRuntime = "io.containerd.cri.v1.runtime"
 	pluginImages  = "io.containerd.cri.v1.images"
+	pluginGRPC    = "io.containerd.grpc.v1.cri"
 )
+
+func configureContainerd(s Settings) ([]nodespec.File, error) {
+	text, err := renderContainerd(s)
+	if err != nil {
+		return nil, err
+	}
+	return []nodespec.File{{Path: containerdConfig, Mode: 0o644, Data: text}, crictlFile(containerdSocket)}, nil
+}
 
 // renderContainerd writes version 3 of the configuration; patches are of that
 // version too (config.Patches sees to it).
@@ -46,20 +74,26 @@ func renderContainerd(s Settings) ([]byte, error) {
 	return patched(base, s.Patches, s.JSONPatches)
 }
 
-// handlers are the runtime classes every node has: test-handler is the default
-// again, by the name Kubernetes' conformance tests use.
+// handlers are the runtime classes of a node: one for each OCI runtime, and
+// test-handler, which is the default again, by the name Kubernetes' conformance
+// tests use.
 func handlers(s Settings) tomlTree {
-	handler := func() tomlTree {
-		h := tomlTree{
-			"runtime_type": "io.containerd.runc.v2",
-			"options":      tomlTree{"SystemdCgroup": containerdDrivers[s.CgroupVersion] == DriverSystemd},
+	handler := func(o OCI) tomlTree {
+		options := tomlTree{"SystemdCgroup": drivers[s.CgroupVersion] == DriverSystemd}
+		if o != runc {
+			options["BinaryName"] = o.Program
 		}
+		h := tomlTree{"runtime_type": "io.containerd.runc.v2", "options": options}
 		if s.BaseSpec != "" {
 			h["base_runtime_spec"] = s.BaseSpec
 		}
 		return h
 	}
-	return tomlTree{"runc": handler(), "test-handler": handler()}
+	all := tomlTree{"test-handler": handler(s.defaultOCI())}
+	for _, o := range s.allOCI() {
+		all[o.Name] = handler(o)
+	}
+	return all
 }
 
 func containerdRuntime(s Settings) tomlTree {
@@ -67,7 +101,7 @@ func containerdRuntime(s Settings) tomlTree {
 		"restrict_oom_score_adj":              s.RestrictOOM,
 		"disable_apparmor":                    true,
 		"tolerate_missing_hugetlb_controller": true,
-		"containerd":                          tomlTree{"default_runtime_name": "runc", "runtimes": handlers(s)},
+		"containerd":                          tomlTree{"default_runtime_name": s.defaultOCI().Name, "runtimes": handlers(s)},
 		"cni":                                 tomlTree{"bin_dirs": []any{"/opt/cni/bin"}, "conf_dir": "/etc/cni/net.d"},
 	}
 }

@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,8 +17,11 @@ func TestGet(t *testing.T) {
 		}
 		for what, empty := range map[string]bool{
 			"socket": r.SocketPath() == r.Socket, "units": len(r.Units) == 0, "log units": len(r.LogUnits) == 0,
-			"drivers": r.CgroupDriver(1) == "" || r.CgroupDriver(2) == "", "configuration": r.ConfigPath == "" || r.Render == nil,
-			"import": len(r.Import) == 0, "mirror": r.Mirror == nil, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "cgroup": r.Cgroup == "",
+			"drivers": r.CgroupDriver(1) == "" || r.CgroupDriver(2) == "", "configuration": r.Configure == nil,
+			"import": len(r.Import) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "reports": r.Reports == "",
+			"way to fill a store":              r.Store.Fill == "" || len(r.Store.Parts) == 0 || len(r.Store.Copied) == 0,
+			"volume for its state":             !slices.ContainsFunc(r.Volumes, func(v string) bool { return strings.HasPrefix(r.StateDir+"/", v+"/") }),
+			"limits, but no mirror or classes": len(r.Limits) == 0 && (r.Mirror == nil || !r.Classes),
 		} {
 			if empty {
 				t.Errorf("runtime %q has no %s", r.Name, what)
@@ -49,17 +53,19 @@ func at(t *testing.T, text string, path ...string) any {
 
 func render(t *testing.T, s Settings) string {
 	t.Helper()
-	text, err := containerd.Render(s)
+	text, err := renderContainerd(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
+var crunFirst = []OCI{ociTable[1], ociTable[0]}
+
 func TestContainerd(t *testing.T) {
 	const pause = "registry.k8s.io/pause:3.10.2"
 	runtime, images := []string{"plugins", pluginRuntime}, []string{"plugins", pluginImages}
-	runc := append(runtime, "containerd", "runtimes", "runc")
+	runcPath := append(slices.Clone(runtime), "containerd", "runtimes", "runc")
 	for _, tc := range []struct {
 		name     string
 		settings Settings
@@ -67,18 +73,22 @@ func TestContainerd(t *testing.T) {
 		want     any
 	}{
 		{"version", Settings{CgroupVersion: 2}, []string{"version"}, int64(3)},
-		{"cgroup v1", Settings{CgroupVersion: 1}, append(runc, "options", "SystemdCgroup"), false},
-		{"cgroup v2", Settings{CgroupVersion: 2}, append(runc, "options", "SystemdCgroup"), true},
-		{"restricted", Settings{RestrictOOM: true}, append(runtime, "restrict_oom_score_adj"), true},
-		{"unrestricted", Settings{}, append(runtime, "restrict_oom_score_adj"), false},
-		{"apparmor", Settings{}, append(runtime, "disable_apparmor"), true},
-		{"plugins", Settings{}, append(runtime, "cni", "bin_dirs"), []any{"/opt/cni/bin"}},
-		{"pause", Settings{PauseImage: pause}, append(images, "pinned_images", "sandbox"), pause},
-		{"no pause", Settings{}, append(images, "pinned_images"), nil},
-		{"snapshotter", Settings{}, append(images, "snapshotter"), "overlayfs"},
-		{"other snapshotter", Settings{Snapshotter: "native"}, append(images, "snapshotter"), "native"},
-		{"registries", Settings{}, append(images, "registry", "config_path"), "/etc/containerd/certs.d"},
-		{"base spec", Settings{BaseSpec: "/b.json"}, append(runc, "base_runtime_spec"), "/b.json"},
+		{"cgroup v1", Settings{CgroupVersion: 1}, append(slices.Clone(runcPath), "options", "SystemdCgroup"), false},
+		{"cgroup v2", Settings{CgroupVersion: 2}, append(slices.Clone(runcPath), "options", "SystemdCgroup"), true},
+		{"restricted", Settings{RestrictOOM: true}, append(slices.Clone(runtime), "restrict_oom_score_adj"), true},
+		{"unrestricted", Settings{}, append(slices.Clone(runtime), "restrict_oom_score_adj"), false},
+		{"apparmor", Settings{}, append(slices.Clone(runtime), "disable_apparmor"), true},
+		{"plugins", Settings{}, append(slices.Clone(runtime), "cni", "bin_dirs"), []any{"/opt/cni/bin"}},
+		{"pause", Settings{PauseImage: pause}, append(slices.Clone(images), "pinned_images", "sandbox"), pause},
+		{"no pause", Settings{}, append(slices.Clone(images), "pinned_images"), nil},
+		{"snapshotter", Settings{}, append(slices.Clone(images), "snapshotter"), "overlayfs"},
+		{"other snapshotter", Settings{Snapshotter: "native"}, append(slices.Clone(images), "snapshotter"), "native"},
+		{"registries", Settings{}, append(slices.Clone(images), "registry", "config_path"), "/etc/containerd/certs.d"},
+		{"default OCI runtime", Settings{}, append(slices.Clone(runtime), "containerd", "default_runtime_name"), "runc"},
+		{"other OCI runtime", Settings{OCI: crunFirst}, append(slices.Clone(runtime), "containerd", "default_runtime_name"), "crun"},
+		{"its program", Settings{OCI: crunFirst}, append(slices.Clone(runtime), "containerd", "runtimes", "crun", "options", "BinaryName"), "/usr/bin/crun"},
+		{"runc beside it", Settings{OCI: crunFirst}, append(slices.Clone(runcPath), "runtime_type"), "io.containerd.runc.v2"},
+		{"base spec", Settings{BaseSpec: "/b.json"}, append(slices.Clone(runcPath), "base_runtime_spec"), "/b.json"},
 		{
 			"fuse-overlayfs",
 			Settings{Snapshotter: "fuse-overlayfs"},
@@ -88,7 +98,7 @@ func TestContainerd(t *testing.T) {
 		{
 			"merge keeps neighbours",
 			Settings{Patches: []string{"[plugins.'" + pluginImages + "'.registry]\nx = 1\n"}},
-			append(images, "registry"),
+			append(slices.Clone(images), "registry"),
 			map[string]any{"config_path": "/etc/containerd/certs.d", "x": int64(1)},
 		},
 		{
@@ -97,7 +107,7 @@ func TestContainerd(t *testing.T) {
 		{
 			"a list is replaced",
 			Settings{Patches: []string{"[plugins.'" + pluginRuntime + "'.cni]\nbin_dirs = ['/x']"}},
-			append(runtime, "cni", "bin_dirs"),
+			append(slices.Clone(runtime), "cni", "bin_dirs"),
 			[]any{"/x"},
 		},
 		{
@@ -109,7 +119,7 @@ func TestContainerd(t *testing.T) {
 		{
 			"JSON patch in YAML",
 			Settings{JSONPatches: []string{"- op: remove\n  path: /plugins/" + pluginRuntime + "/cni\n"}},
-			append(runtime, "cni"), nil,
+			append(slices.Clone(runtime), "cni"), nil,
 		},
 		{"JSON patch keeps integers", Settings{JSONPatches: []string{"[]"}}, []string{"version"}, int64(3)},
 	} {
@@ -159,7 +169,7 @@ func TestBadPatches(t *testing.T) {
 		"no operations": {JSONPatches: []string{`{"op":"add"}`}},
 		"missing path":  {JSONPatches: []string{`[{"op":"remove","path":"/nothing"}]`}},
 	} {
-		if _, err := containerd.Render(s); err == nil {
+		if _, err := containerd.Configure(s); err == nil {
 			t.Errorf("%s: took a bad patch", name)
 		}
 	}

@@ -155,7 +155,7 @@ func (r *renderer) registration(n config.Node, first, dropIns bool, own patches)
 		args = append(args, arg{"config-dir", DropInDir})
 	}
 	reg := object{
-		"name": n.Name, "criSocket": r.in.CRISocket,
+		"name": n.Name, "criSocket": r.in.Runtimes[n.Name].Socket,
 		"taints": taintList(n.Taints), "kubeletExtraArgs": argList(args),
 	}
 	endpoint := object{"advertiseAddress": r.in.Addrs[n.Name][0].String(), "bindPort": nodespec.APIServerPort}

@@ -28,8 +28,8 @@ type Input struct {
 	// SANs are further names and addresses the API is reached by: the load
 	// balancer's, and the host's address it is published on.
 	SANs []string
-	// CRISocket is the runtime's, "unix:///run/containerd/containerd.sock".
-	CRISocket string
+	// Runtimes are every node's container runtime.
+	Runtimes map[string]Runtime
 	// CgroupVersion of the host, 1 or 2.
 	CgroupVersion int
 	// Rootless engines' nodes may not set the connection tracking's time-outs.
@@ -42,6 +42,14 @@ type Input struct {
 	CA []byte
 	// EtcdToken is etcd's initial-cluster-token, random per cluster.
 	EtcdToken string
+}
+
+// Runtime is what kubeadm and the kubelet are told of a node's container runtime.
+type Runtime struct {
+	// Socket is its CRI endpoint, "unix:///run/containerd/containerd.sock".
+	Socket string
+	// Gates are feature gates that the kubelet beside it must have.
+	Gates map[string]bool
 }
 
 // Node is what one node gets.

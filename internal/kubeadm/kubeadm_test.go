@@ -27,8 +27,8 @@ func input(version string, controls, workers int) Input {
 	}
 	in := Input{
 		Cluster: c, Addrs: map[string][]netip.Addr{}, APIHost: "demo-api",
-		SANs:      []string{"demo-load-balancer", "172.28.0.2", "127.0.0.1"},
-		CRISocket: "unix:///run/containerd/containerd.sock", CgroupVersion: 2,
+		SANs:     []string{"demo-load-balancer", "172.28.0.2", "127.0.0.1"},
+		Runtimes: map[string]Runtime{}, CgroupVersion: 2,
 		HostCPUs: 8, HostMemory: 32 << 30, CA: []byte("CA\n"), EtcdToken: "token",
 	}
 	for i := range controls + workers {
@@ -39,6 +39,7 @@ func input(version string, controls, workers int) Input {
 			n.Taints = controlPlaneTaint
 		}
 		c.Nodes = append(c.Nodes, n)
+		in.Runtimes[n.Name] = Runtime{Socket: "unix:///run/containerd/containerd.sock"}
 		in.Addrs[n.Name] = []netip.Addr{netip.AddrFrom4([4]byte{172, 28, 0, byte(3 + i)})}
 	}
 	return in
@@ -57,6 +58,7 @@ func TestRenderGolden(t *testing.T) {
 		{name: "v1.35", in: input("v1.35.4", 1, 1)},
 		{name: "dual-stack", in: input("v1.36.3", 3, 1), with: dualStack},
 		{name: "ephemeral", in: input("v1.36.3", 1, 1), with: ephemeral},
+		{name: "runtimes", in: input("v1.36.3", 3, 1), with: runtimes},
 		{name: "everything", in: input("v1.36.3", 3, 1), with: everything},
 	}
 	for _, tt := range tests {
@@ -147,4 +149,13 @@ func file(t *testing.T, n Node, path string) string {
 		t.Fatalf("no file %s", path)
 	}
 	return string(n.Files[i].Data)
+}
+
+// runtimes gives two nodes other runtimes than the rest has, one of a control plane
+// and one of a worker.
+func runtimes(in *Input) {
+	in.Runtimes["demo-control-plane-1"] = Runtime{
+		Socket: "unix:///run/cri-dockerd.sock", Gates: map[string]bool{"ExtendWebSocketsToKubelet": false},
+	}
+	in.Runtimes["demo-worker-1"] = Runtime{Socket: "unix:///var/run/crio/crio.sock"}
 }

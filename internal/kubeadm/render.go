@@ -32,6 +32,9 @@ func newRenderer(in Input) (*renderer, error) {
 		if len(in.Addrs[n.Name]) == 0 {
 			return nil, fmt.Errorf("node %s has no address", n.Name)
 		}
+		if in.Runtimes[n.Name].Socket == "" {
+			return nil, fmt.Errorf("node %s has no container runtime", n.Name)
+		}
 		if n.Role == nodespec.RoleControlPlane {
 			r.controls = append(r.controls, n)
 		}

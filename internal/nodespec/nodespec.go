@@ -26,7 +26,7 @@ const (
 	// LabelProtocol, on images, holds Protocol of its kluster-node.
 	LabelProtocol = "io.kluster.protocol"
 	// LabelLayers, on images, is a JSON object: each folder that one layer alone
-	// makes up (StoreDir, those of big programs), with that layer's diff ID, for
+	// makes up (those of StoreDir, those of big programs), with that layer's diff ID, for
 	// engines that mount it on its own.
 	LabelLayers = "io.kluster.layers"
 	// LabelKubernetes, on images, holds the Kubernetes version, "v1.36.3".
@@ -93,9 +93,9 @@ const (
 )
 
 // Volumes are the folders of a node that must not lie on the image's own file
-// system: the runtime's, because overlayfs cannot stack its upper layers on one,
-// and those that are written most.
-var Volumes = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/log"}
+// system, since they are written most; besides them the container runtimes' are,
+// because overlayfs cannot stack its upper layers on one.
+var Volumes = []string{"/var/lib/kubelet", "/var/lib/etcd", "/var/log"}
 
 // Node is what a node is told at its start. It holds no secrets.
 type Node struct {
@@ -104,6 +104,8 @@ type Node struct {
 	Name     string `json:"name"`
 	Role     Role   `json:"role"`
 	Runtime  string `json:"runtime"`
+	// OCIRuntime starts the containers; "" for the runtime's default.
+	OCIRuntime string `json:"ociRuntime,omitempty"`
 	// Addrs are the node's fixed addresses, the primary family first.
 	Addrs []netip.Addr `json:"addrs"`
 	// APIHost is the name of the cluster's API endpoint, which is 127.0.0.1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,11 @@ func (j job) generate(ctx context.Context, out string) error {
 			return err
 		}
 	}
+	for _, name := range j.graph.Own {
+		if err := withOwn(ctx, tmp, name); err != nil {
+			return err
+		}
+	}
 	if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, j.packages...)...); err != nil {
 		return err
 	}
@@ -110,17 +116,41 @@ func importTests(ctx context.Context, dir, pkg string) error {
 	return tidy(ctx, dir)
 }
 
+// withOwn makes the module in dir fit for a program of kluster's own.
+func withOwn(ctx context.Context, dir, name string) error {
+	source, err := nodeimage.OwnSource(name)
+	if err != nil {
+		return err
+	}
+	own := filepath.Join(dir, name)
+	if err := os.Mkdir(own, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(own)
+	for file, text := range source {
+		if err := os.WriteFile(filepath.Join(own, file), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return tidy(ctx, dir)
+}
+
 // module is the go.mod to start from: the modules, and their own replacements
 // as far as these do not name folders.
 func (j job) module(ctx context.Context) ([]byte, error) {
 	f := &modfile.File{}
 	steps := []error{f.AddModuleStmt("kluster.dev/build/" + j.graph.Name)}
 	for _, m := range j.graph.Modules {
-		upstream, err := upstreamMod(ctx, m, j.version)
+		upstream, err := upstreamMod(ctx, m, j.graph.ModuleVersion(j.version))
 		if err != nil {
 			return nil, err
 		}
-		steps = append(steps, f.AddRequire(m, j.version), f.AddGoStmt(newer(f, upstream)))
+		steps = append(steps, f.AddRequire(m, j.graph.ModuleVersion(j.version)), f.AddGoStmt(newer(f, upstream)))
+		if j.graph.Incompatible {
+			for _, r := range upstream.Require {
+				steps = append(steps, f.AddRequire(r.Mod.Path, r.Mod.Version))
+			}
+		}
 		for _, r := range upstream.Replace {
 			if r.New.Version != "" {
 				steps = append(steps, f.AddReplace(r.Old.Path, r.Old.Version, r.New.Path, r.New.Version))
@@ -129,6 +159,9 @@ func (j job) module(ctx context.Context) ([]byte, error) {
 		if j.graph.Staging {
 			steps = append(steps, addStaging(f, upstream, j.version))
 		}
+	}
+	for _, m := range slices.Sorted(maps.Keys(j.graph.Replace)) {
+		steps = append(steps, f.AddReplace(m, "", m, j.graph.Replace[m]))
 	}
 	for _, p := range slices.Concat(j.packages, j.tests) {
 		steps = append(steps, f.AddTool(p))
@@ -168,9 +201,12 @@ func upstreamMod(ctx context.Context, module, version string) (*modfile.File, er
 	if err != nil {
 		return nil, err
 	}
-	var got struct{ GoMod string }
+	var got struct{ GoMod, Dir string }
 	if err := json.Unmarshal(data, &got); err != nil {
 		return nil, fmt.Errorf("reading what go says of %s: %w", module, err)
+	}
+	if strings.HasSuffix(version, "+incompatible") {
+		got.GoMod = filepath.Join(got.Dir, "vendor.mod")
 	}
 	text, err := os.ReadFile(got.GoMod)
 	if err != nil {

@@ -11,9 +11,21 @@ echo 0123456789abcdef > "$root/etc/machine-id"
 echo busybox > "$root/usr/bin/busybox"
 echo nginx > "$root/usr/sbin/nginx"
 echo bash > "$root/usr/bin/bash-static"
+lib=usr/lib/x86_64-linux-gnu
+mkdir -p "$root/$lib"
+for name in crun conmon; do
+  echo $name > "$root/usr/bin/$name"
+  mkdir -p "$root/usr/share/doc/$name"
+done
+echo yajl > "$root/$lib/libyajl.so.2.1.0"
+ln -s libyajl.so.2.1.0 "$root/$lib/libyajl.so.2"
+echo glib > "$root/$lib/libglib-2.0.so.0"
 case $* in
 *--variant=extract*path-exclude=/usr/share/doc/*) ;;
-*--variant=extract*) echo 'busybox-static (1:1.37.0-6) unstable; urgency=low' | gzip > "$root/usr/share/doc/busybox-static/changelog.Debian.gz" ;;
+*--variant=extract*) echo 'busybox-static (1:1.37.0-6) unstable; urgency=low' | gzip > "$root/usr/share/doc/busybox-static/changelog.Debian.gz"
+  for name in crun conmon; do
+    echo "$name (1.2-3) unstable; urgency=low" | gzip > "$root/usr/share/doc/$name/changelog.Debian.gz"
+  done ;;
 *) printf 'Package: systemd\nStatus: install ok installed\nVersion: 252.1\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n' > "$root/var/lib/dpkg/status" ;;
 esac
 tar -C "$root" -cf "$out" .

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -130,6 +131,10 @@ func (s snapshot) addObjects(norm normaliser, list []byte) error {
 		}
 		for _, field := range []string{"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"} {
 			delete(meta, field)
+		}
+		if labels, ok := meta["labels"].(map[string]any); ok {
+			// For kluster's RuntimeClasses, of which kubeadm knows nothing.
+			maps.DeleteFunc(labels, func(key string, _ any) bool { return strings.HasPrefix(key, "oci.kluster.dev/") })
 		}
 		delete(o, "status")
 		if spec, ok := o["spec"].(map[string]any); ok {

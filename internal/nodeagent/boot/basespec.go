@@ -15,18 +15,27 @@ type hook struct {
 	Args []string `json:"args"`
 }
 
-// baseSpec writes the OCI spec that containers start from and gives its path,
-// or "" where the machine shows no product files. A container gets a /sys of
-// its own, with the host's files in it, so a hook hides them there as well.
-func (m *Machine) baseSpec(ctx context.Context) (string, error) {
-	shown := false
+// productHook is the OCI hook that hides the host's product files in a container: it
+// gets a /sys of its own, with the host's files in it.
+var productHook = []string{nodespec.NodeBinary, "hide-product"}
+
+// showsProduct says whether the machine shows product files.
+func (m *Machine) showsProduct() bool {
 	for target := range ProductFiles {
-		shown = shown || m.exists(target)
+		if m.exists(target) {
+			return true
+		}
 	}
-	if !shown {
+	return false
+}
+
+// baseSpec writes the OCI spec that containers start from, the one that a command
+// prints with the product hook, and gives its path; "" without a command.
+func (m *Machine) baseSpec(ctx context.Context, command []string) (string, error) {
+	if len(command) == 0 {
 		return "", nil
 	}
-	text, err := m.Kernel.Output(ctx, "", "ctr", "oci", "spec")
+	text, err := m.Kernel.Output(ctx, "", command[0], command[1:]...)
 	if err != nil {
 		return "", fmt.Errorf("asking for the default OCI spec: %w", err)
 	}
@@ -43,7 +52,7 @@ func withProductHook(spec string) (string, error) {
 		return "", fmt.Errorf("reading the default OCI spec: %w", err)
 	}
 	hooks, err := json.Marshal(map[string][]hook{
-		"createContainer": {{Path: nodespec.NodeBinary, Args: []string{"kluster-node", "hide-product"}}},
+		"createContainer": {{Path: productHook[0], Args: append([]string{"kluster-node"}, productHook[1:]...)}},
 	})
 	if err != nil {
 		return "", fmt.Errorf("encoding hooks: %w", err)

@@ -89,12 +89,18 @@ func TestHideProductInContainer(t *testing.T) {
 
 func TestBaseSpecHasTheHook(t *testing.T) {
 	m, kernel := newMachine(t, nil)
-	if path, err := m.baseSpec(t.Context()); err != nil || path != "" {
-		t.Errorf("a machine without DMI: %q, %v", path, err)
+	if path, err := m.baseSpec(t.Context(), nil); err != nil || path != "" {
+		t.Errorf("without a command: %q, %v", path, err)
+	}
+	if m.showsProduct() {
+		t.Error("a machine without DMI shows product files")
 	}
 	dmi(t, m.Root)
+	if !m.showsProduct() {
+		t.Error("a machine with DMI shows no product files")
+	}
 	kernel.outputs["ctr oci spec"] = `{"ociVersion":"1.2.0","process":{"args":["sh"]}}`
-	path, err := m.baseSpec(t.Context())
+	path, err := m.baseSpec(t.Context(), []string{"ctr", "oci", "spec"})
 	if err != nil {
 		t.Fatal(err)
 	}

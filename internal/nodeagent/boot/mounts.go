@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
@@ -90,7 +92,7 @@ func shareMounts(_ context.Context, m *Machine) error {
 	if err != nil {
 		return err
 	}
-	for _, volume := range nodespec.Volumes {
+	for _, volume := range slices.Concat(nodespec.Volumes, cri.Volumes(cri.Names()...)) {
 		if !mounted(mounts, volume) {
 			continue
 		}

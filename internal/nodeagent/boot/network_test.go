@@ -246,6 +246,10 @@ func TestRuntimeConfiguration(t *testing.T) {
 	if text := m.text(t, path); !strings.Contains(text, "snapshotter = 'fuse-overlayfs'") {
 		t.Errorf("there is fuse-overlayfs, yet:\n%s", text)
 	}
+	m.Node.OCIRuntime = "crun"
+	if err := step(t, m, "runtime-configuration"); err == nil {
+		t.Error("took an OCI runtime that the image has not")
+	}
 	m.Node.Runtime = "rkt"
 	if err := step(t, m, "runtime-configuration"); err == nil {
 		t.Error("took an unknown runtime")

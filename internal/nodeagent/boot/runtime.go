@@ -6,32 +6,101 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/nodeagent/store"
 )
 
-// configureRuntime writes the container runtime's configuration.
+// configureRuntime writes the container runtime's configuration, and makes its units
+// those that systemd starts.
 func configureRuntime(ctx context.Context, m *Machine) error {
 	runtime, err := cri.Get(m.Node.Runtime)
 	if err != nil {
 		return err
 	}
+	settings, err := m.runtimeSettings(ctx, runtime)
+	if err != nil {
+		return err
+	}
+	files, err := runtime.Configure(settings)
+	if err != nil {
+		return fmt.Errorf("rendering the configuration of %s: %w", runtime.Name, err)
+	}
+	for _, f := range files {
+		if err := m.write(f.Path, string(f.Data), os.FileMode(f.Mode)); err != nil {
+			return err
+		}
+	}
+	return m.enableUnits(runtime)
+}
+
+func (m *Machine) runtimeSettings(ctx context.Context, runtime cri.Runtime) (cri.Settings, error) {
 	settings := cri.Settings{
 		CgroupVersion: m.cgroupVersion(),
 		PauseImage:    m.Node.PauseImage,
 		RestrictOOM:   m.restricted(),
+		NoHugetlb:     !m.hasHugetlb(),
 		Snapshotter:   m.snapshotter(runtime.StateDir),
 		Patches:       m.Node.RuntimePatches,
 		JSONPatches:   m.Node.RuntimeJSONPatches,
 	}
-	if settings.BaseSpec, err = m.baseSpec(ctx); err != nil {
-		return err
+	var err error
+	if settings.OCI, err = m.ociRuntimes(); err != nil {
+		return settings, err
 	}
-	text, err := runtime.Render(settings)
+	if settings.Store, err = m.storeInPlace(runtime); err != nil {
+		return settings, err
+	}
+	if m.showsProduct() {
+		settings.Hook = productHook
+		settings.BaseSpec, err = m.baseSpec(ctx, runtime.DefaultSpec)
+	}
+	return settings, err
+}
+
+// ociRuntimes are those whose programs the node has, the one it was told to use
+// first.
+func (m *Machine) ociRuntimes() ([]cri.OCI, error) {
+	first, err := cri.GetOCI(m.Node.OCIRuntime)
 	if err != nil {
-		return fmt.Errorf("rendering the configuration of %s: %w", runtime.Name, err)
+		return nil, err
 	}
-	return m.write(runtime.ConfigPath, string(text), 0o644)
+	if m.Node.OCIRuntime != "" && !m.exists(first.Program) {
+		return nil, fmt.Errorf("this node image has no %s (%s)", first.Name, first.Program)
+	}
+	all := []cri.OCI{first}
+	for _, o := range cri.AllOCI() {
+		if o != first && m.exists(o.Program) {
+			all = append(all, o)
+		}
+	}
+	return all, nil
+}
+
+// storeInPlace is the folder of the image's preloaded images, where the runtime
+// reads them there. On a FUSE file system they are copied; see package store.
+func (m *Machine) storeInPlace(runtime cri.Runtime) (string, error) {
+	dir := store.Dir(runtime)
+	if !runtime.Store.InPlace || !m.exists(dir) {
+		return "", nil
+	}
+	kind, err := m.Kernel.FilesystemType(m.path(dir))
+	if err != nil || kind == unix.FUSE_SUPER_MAGIC {
+		return "", err
+	}
+	return dir, nil
+}
+
+// hasHugetlb says whether there is a cgroup controller of huge pages.
+func (m *Machine) hasHugetlb() bool {
+	if controllers, err := os.ReadFile(m.path(cgroupDir + "/cgroup.controllers")); err == nil {
+		return slices.Contains(strings.Fields(string(controllers)), "hugetlb")
+	}
+	return m.exists(cgroupDir + "/hugetlb")
 }
 
 // fuseOverlay is the snapshotter's program; images need not have it.

@@ -24,60 +24,95 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// What containerd keeps, relative to its state folder.
-const (
-	metadata  = "io.containerd.metadata.v1.bolt/meta.db"
-	overlay   = "io.containerd.snapshotter.v1.overlayfs"
-	snapshots = overlay + "/snapshots"
-	snapshotd = overlay + "/metadata.db"
-	blobs     = "io.containerd.content.v1.content/blobs/sha256"
-)
+// Dir is where a node image keeps the preloaded images of a runtime.
+func Dir(runtime cri.Runtime) string { return filepath.Join(nodespec.StoreDir, runtime.Name) }
 
-// Link fills containerd's state folder dst from the preloaded store src. It
+// Link fills a runtime's state folder dst from the preloaded store src. It
 // does nothing when there is no such store or dst has a state already. The
-// database that makes the rest exist for containerd comes last and by rename,
+// part that makes the rest exist for the runtime comes last and by rename,
 // so a Link that was cut short is done again from wherever it got to.
 //
-// It must not run while containerd does.
-func Link(ctx context.Context, src, dst string, log *slog.Logger) error {
+// It must not run while the runtime does.
+func Link(ctx context.Context, form cri.Store, src, dst string, log *slog.Logger) error {
 	fuse, err := onFUSE(src)
 	if err != nil {
 		return err
 	}
+	if !fuse && form.InPlace {
+		return nil
+	}
+	s := filler{form: form, src: src, dst: dst, layers: linkEntries}
 	if fuse {
 		log.Warn("preloaded images lie on a FUSE file system; copying their layers", "store", src)
-		return fill(ctx, src, dst, copyTree)
+		s.layers = func(src, dst string, _ func(string) bool) error { return copyTree(ctx, src, dst) }
 	}
-	return fill(ctx, src, dst, linkLayers)
+	return s.fill(ctx)
 }
 
-// fill does what Link says, with layers to bring the folder of layers over.
-func fill(ctx context.Context, src, dst string, layers func(ctx context.Context, src, dst string) error) error {
-	have, err := exists(filepath.Join(dst, metadata))
+// filler fills a state folder.
+type filler struct {
+	form     cri.Store
+	src, dst string
+	// layers brings over the entries of the folder of layers, but those to skip.
+	layers func(src, dst string, skip func(name string) bool) error
+}
+
+func (s *filler) fill(ctx context.Context) error {
+	last := s.form.Copied[len(s.form.Copied)-1]
+	have, err := exists(filepath.Join(s.dst, last))
 	if err != nil || have {
 		return err
 	}
-	preloaded, err := exists(filepath.Join(src, metadata))
+	preloaded, err := exists(filepath.Join(s.src, last))
 	if err != nil || !preloaded {
 		return err
 	}
-	if err := layers(ctx, filepath.Join(src, snapshots), filepath.Join(dst, snapshots)); err != nil {
+	if err := s.bring(s.form.Layers, s.layers); err != nil {
 		return fmt.Errorf("bringing over the layers of preloaded images: %w", err)
 	}
-	if err := linkEntries(filepath.Join(src, blobs), filepath.Join(dst, blobs)); err != nil {
+	if err := s.bring(s.form.Blobs, linkEntries); err != nil {
 		return fmt.Errorf("linking preloaded images: %w", err)
 	}
-	for _, file := range []string{snapshotd, metadata} {
-		if err := copyFile(filepath.Join(src, file), filepath.Join(dst, file)); err != nil {
+	for _, name := range s.form.Copied {
+		if err := s.copied(ctx, name); err != nil {
 			return fmt.Errorf("copying the database of preloaded images: %w", err)
 		}
 	}
 	return nil
+}
+
+// bring brings over a folder's entries, less those that are copied by themselves.
+func (s *filler) bring(folder string, by func(src, dst string, skip func(name string) bool) error) error {
+	if folder == "" {
+		return nil
+	}
+	skip := func(name string) bool { return slices.Contains(s.form.Copied, filepath.Join(folder, name)) }
+	return by(filepath.Join(s.src, folder), filepath.Join(s.dst, folder), skip)
+}
+
+// copied copies a file or a folder; a store may lack it.
+func (s *filler) copied(ctx context.Context, name string) error {
+	src, dst := filepath.Join(s.src, name), filepath.Join(s.dst, name)
+	info, err := os.Stat(src)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return copyTree(ctx, src, dst)
+	}
+	return copyFile(src, dst)
 }
 
 func exists(path string) (bool, error) {
@@ -87,8 +122,6 @@ func exists(path string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-func linkLayers(_ context.Context, src, dst string) error { return linkEntries(src, dst) }
 
 // copyTree copies a folder with all owners, modes, links and attributes. The
 // copy appears as a whole; one that was cut short is thrown away.
@@ -124,9 +157,9 @@ func onFUSE(path string) (bool, error) {
 	return st.Type == unix.FUSE_SUPER_MAGIC, nil
 }
 
-// linkEntries puts a link to each entry of src into dst. An entry that is
-// there already is of an earlier try.
-func linkEntries(src, dst string) error {
+// linkEntries puts a link to each entry of src, but those to skip, into dst. An entry
+// that is there already is of an earlier try.
+func linkEntries(src, dst string, skip func(name string) bool) error {
 	entries, err := os.ReadDir(src)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -138,6 +171,9 @@ func linkEntries(src, dst string) error {
 		return err
 	}
 	for _, entry := range entries {
+		if skip(entry.Name()) {
+			continue
+		}
 		err := os.Symlink(filepath.Join(src, entry.Name()), filepath.Join(dst, entry.Name()))
 		if err != nil && !errors.Is(err, os.ErrExist) {
 			return err
@@ -149,9 +185,6 @@ func linkEntries(src, dst string) error {
 // copyFile puts a copy in place that is whole even after a loss of power.
 func copyFile(src, dst string) error {
 	in, err := os.Open(src)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // a store without layers has no database of them
-	}
 	if err != nil {
 		return err
 	}

@@ -7,11 +7,22 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kluster-project/kluster/internal/cri"
 )
 
+// form is a store of two databases, one folder of layers and one of blobs.
+var form = cri.Store{
+	Layers: "layers", Blobs: "blobs/sha256", Copied: []string{"layers.db", "layers/l", "meta/meta.db"},
+}
+
 const (
-	layer = snapshots + "/7"
-	blob  = blobs + "/abc"
+	layer     = "layers/7"
+	blob      = "blobs/sha256/abc"
+	short     = "layers/l/SHORT"
+	layersDB  = "layers.db"
+	metadata  = "meta/meta.db"
+	snapshots = "layers"
 )
 
 // preload makes a store of one layer and one blob.
@@ -19,7 +30,8 @@ func preload(t *testing.T) string {
 	t.Helper()
 	src := t.TempDir()
 	put(t, src, metadata, "meta")
-	put(t, src, snapshotd, "layers")
+	put(t, src, layersDB, "layers")
+	put(t, src, short, "short name")
 	put(t, src, layer+"/fs/bin/sh", "shell")
 	put(t, src, blob, "blob")
 	return src
@@ -47,7 +59,7 @@ func read(t *testing.T, dir, name string) string {
 
 func link(t *testing.T, src, dst string) {
 	t.Helper()
-	if err := Link(t.Context(), src, dst, slog.New(slog.DiscardHandler)); err != nil {
+	if err := Link(t.Context(), form, src, dst, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,7 +68,7 @@ func TestLink(t *testing.T) {
 	src, dst := preload(t), t.TempDir()
 	link(t, src, dst)
 	got := []string{
-		read(t, dst, metadata), read(t, dst, snapshotd), read(t, dst, layer+"/fs/bin/sh"), read(t, dst, blob),
+		read(t, dst, metadata), read(t, dst, layersDB), read(t, dst, layer+"/fs/bin/sh"), read(t, dst, blob),
 	}
 	if diff := cmp.Diff([]string{"meta", "layers", "shell", "blob"}, got); diff != "" {
 		t.Error(diff)
@@ -66,7 +78,7 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s is copied, not linked (%v)", name, err)
 		}
 	}
-	for _, name := range []string{metadata, snapshotd} {
+	for _, name := range []string{metadata, layersDB, short} {
 		if info, err := os.Lstat(filepath.Join(dst, name)); err != nil || !info.Mode().IsRegular() {
 			t.Errorf("%s is not a copy (%v)", name, err)
 		}
@@ -119,6 +131,31 @@ func TestRemovingALinkedLayerLeavesTheStore(t *testing.T) {
 	}
 }
 
+func TestStoreThatIsReadInPlace(t *testing.T) {
+	dst, inPlace := t.TempDir(), form
+	inPlace.InPlace = true
+	if err := Link(t.Context(), inPlace, preload(t), dst, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dst); err != nil || len(entries) != 0 {
+		t.Errorf("made %v (%v) of a store that is read where it is", entries, err)
+	}
+}
+
+// What is written into a folder that lies among the linked layers must not reach the
+// image.
+func TestCopiedFolderAmongTheLayers(t *testing.T) {
+	src, dst := preload(t), t.TempDir()
+	link(t, src, dst)
+	put(t, dst, "layers/l/NEW", "of a layer of the node's own")
+	if _, err := os.Lstat(filepath.Join(src, "layers/l/NEW")); !os.IsNotExist(err) {
+		t.Error("a short name was written into the store")
+	}
+	if got := read(t, dst, short); got != "short name" {
+		t.Errorf("short name is %q", got)
+	}
+}
+
 func TestNoStore(t *testing.T) {
 	dst := t.TempDir()
 	link(t, filepath.Join(dst, "missing"), dst)
@@ -136,7 +173,8 @@ func TestCopyLayers(t *testing.T) {
 	}
 	put(t, dst, snapshots+".new/7/fs/bin/half", "of a copy that was cut short")
 	for range 2 {
-		if err := fill(t.Context(), src, dst, copyTree); err != nil {
+		s := filler{form: form, src: src, dst: dst, layers: func(src, dst string, _ func(string) bool) error { return copyTree(t.Context(), src, dst) }}
+		if err := s.fill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,154 @@
+package cri
+
+import (
+	_ "embed" // of scripts
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
+
+const crioSocket = "unix:///var/run/crio/crio.sock"
+
+//go:embed fill/crio.sh
+var fillCRIO string
+
+var crio = Runtime{
+	Name:      "cri-o",
+	Reports:   "cri-o",
+	Socket:    crioSocket,
+	Units:     []string{"crio.service"},
+	LogUnits:  []string{"crio.service"},
+	Drivers:   drivers,
+	Configure: configureCRIO,
+	Import:    []string{"kluster-images", "-"},
+	Debug:     []string{"crictl", "--runtime-endpoint", crioSocket},
+	Mirror:    crioMirror,
+	StateDir:  crioStorage,
+	Volumes:   []string{"/var/lib/containers"},
+	Store: Store{
+		Fill:    fillCRIO,
+		Parts:   []string{"overlay", "overlay-images", "overlay-layers", "storage.lock"},
+		Copied:  []string{"overlay", "overlay-layers", "overlay-images"},
+		InPlace: true,
+	},
+	Classes: true,
+}
+
+const (
+	crioStorage = "/var/lib/containers/storage"
+	crioRun     = "/run/containers/storage"
+	// crioRegistries is the folder of what CRI-O knows of registries. It watches it.
+	crioRegistries = "/etc/containers/registries.conf.d"
+	crioHooks      = "/etc/containers/oci/hooks.d"
+)
+
+func configureCRIO(s Settings) ([]nodespec.File, error) {
+	conf, err := patched(tomlTree{"crio": tomlTree{
+		"root": crioStorage, "runroot": crioRun, "storage_driver": crioDrivers[s.Snapshotter],
+		"log_dir": "/var/log/crio/pods",
+		"api":     tomlTree{"listen": "/var/run/crio/crio.sock", "stream_address": "127.0.0.1", "stream_port": "0"},
+		"runtime": crioRuntime(s),
+		"image":   crioImage(s),
+		"network": tomlTree{"network_dir": "/etc/cni/net.d", "plugin_dirs": []any{"/opt/cni/bin"}},
+	}}, s.Patches, s.JSONPatches)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := patched(crioStores(s), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	files := []nodespec.File{
+		{Path: "/etc/crio/crio.conf", Mode: 0o644, Data: conf},
+		{Path: "/etc/containers/storage.conf", Mode: 0o644, Data: storage},
+		textFile("/etc/containers/policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`+"\n"),
+		textFile("/etc/containers/registries.conf", "unqualified-search-registries = ['docker.io']\n"),
+		textFile(path.Join(crioRegistries, "kluster.conf"), "# Mirrors are files beside this one.\n"),
+		crictlFile(crioSocket),
+	}
+	if len(s.Hook) == 0 {
+		return files, nil
+	}
+	hook, err := crioHook(s.Hook)
+	return append(files, hook), err
+}
+
+func crioRuntime(s Settings) tomlTree {
+	runtimes := tomlTree{}
+	handler := func(o OCI) tomlTree {
+		// conmon lives in the pod's cgroup: systemd may not be asked for others.
+		return tomlTree{
+			"runtime_path": s.program(o), "runtime_type": "oci", "runtime_root": "/run/" + o.Name,
+			"monitor_path": "/usr/bin/conmon", "monitor_cgroup": "pod",
+		}
+	}
+	for _, o := range s.allOCI() {
+		runtimes[o.Name] = handler(o)
+	}
+	runtimes["test-handler"] = handler(s.defaultOCI())
+	return tomlTree{
+		"default_runtime": s.defaultOCI().Name, "runtimes": runtimes,
+		"cgroup_manager": drivers[s.CgroupVersion], "conmon_cgroup": "pod",
+		"pinns_path": "/usr/local/bin/pinns", "hooks_dir": []any{crioHooks},
+		"selinux": false, "apparmor_profile": "unconfined",
+		// Like other runtimes: the kubelet limits processes.
+		"pids_limit": int64(-1),
+	}
+}
+
+func crioImage(s Settings) tomlTree {
+	t := tomlTree{
+		"signature_policy": "/etc/containers/policy.json", "auto_reload_registries": true,
+		"pause_command": "/pause", // the image's own entry point
+	}
+	if s.PauseImage != "" {
+		t["pause_image"] = s.PauseImage
+	}
+	return t
+}
+
+// crioStores is storage.conf, which CRI-O and kluster-images both read.
+func crioStores(s Settings) tomlTree {
+	options := tomlTree{}
+	if s.Store != "" {
+		options["additionalimagestores"] = []any{s.Store}
+	}
+	if s.Snapshotter == "fuse-overlayfs" {
+		options["overlay"] = tomlTree{"mount_program": "/usr/bin/fuse-overlayfs"}
+	}
+	return tomlTree{"storage": tomlTree{
+		"driver": crioDrivers[s.Snapshotter], "graphroot": crioStorage, "runroot": crioRun, "options": options,
+	}}
+}
+
+// crioHook makes CRI-O run a program in every container that was created.
+func crioHook(command []string) (nodespec.File, error) {
+	hook := map[string]any{
+		"version": "1.0.0",
+		"hook":    map[string]any{"path": command[0], "args": append([]string{path.Base(command[0])}, command[1:]...)},
+		"when":    map[string]any{"always": true},
+		"stages":  []string{"createContainer"},
+	}
+	text, err := json.MarshalIndent(hook, "", "  ")
+	if err != nil {
+		return nodespec.File{}, fmt.Errorf("encoding an OCI hook: %w", err)
+	}
+	return textFile(path.Join(crioHooks, "kluster.json"), string(text)+"\n"), nil
+}
+
+// mirrorHost is a URL's host and port, and whether it is asked without TLS.
+func mirrorHost(url string) (host string, insecure bool) {
+	if host, ok := strings.CutPrefix(url, "http://"); ok {
+		return host, true
+	}
+	return strings.TrimPrefix(url, "https://"), false
+}
+
+func crioMirror(m Mirror) nodespec.File {
+	host, insecure := mirrorHost(m.URL)
+	text := fmt.Sprintf("[[registry]]\nlocation = %q\n[[registry.mirror]]\nlocation = %q\ninsecure = %t\n", m.Of, host, insecure)
+	return textFile(path.Join(crioRegistries, m.Of+".conf"), text)
+}
