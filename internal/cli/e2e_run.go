@@ -108,6 +108,8 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 	f.IntVar(&controlPlanes, "control-planes", 1, "with --create: number of control planes")
 	f.IntVar(&workers, "workers", 2, "with --create: number of workers")
 	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "with --create: Kubernetes version")
+	f.StringVar(&opts.flags.Runtime, "runtime", "", "with --create: container runtime of all nodes")
+	f.StringVar(&opts.flags.OCIRuntime, "oci-runtime", "", "with --create: OCI runtime of all nodes")
 	f.Var(&opts.procs, "procs", "parallel processes for each cluster, or auto")
 	f.StringVar(&opts.Dir, "report-dir", "", "`FOLDER` of the report (default: kluster-e2e-SUITE-TIME)")
 	f.BoolVar(&opts.dryRun, "dry-run", false, "print the specs that would run, and do nothing")
@@ -124,6 +126,8 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 	complete(cmd, "cluster", a.clusterNames)
 	complete(cmd, "suite", suiteNames)
 	complete(cmd, "kubernetes-version", a.kubernetesVersions)
+	complete(cmd, "runtime", a.runtimeNames)
+	complete(cmd, "oci-runtime", a.ociRuntimeNames)
 	return cmd
 }
 
@@ -154,7 +158,7 @@ func (o *e2eRunOptions) check(cmd *cobra.Command) error {
 	if targets > 1 {
 		return usageError(cmd, "--cluster, --kubeconfig and --create exclude each other")
 	}
-	for _, name := range []string{"name", "clusters", "config", "control-planes", "workers", "kubernetes-version"} {
+	for _, name := range []string{"name", "clusters", "config", "control-planes", "workers", "kubernetes-version", "runtime", "oci-runtime"} {
 		if cmd.Flags().Changed(name) && !o.create {
 			return usageError(cmd, "--%s is for clusters that are made for the run: give --create too", name)
 		}

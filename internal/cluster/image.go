@@ -24,7 +24,7 @@ type images struct{ agnhost, busybox, provisioner string }
 func (c *creation) ensureImage(ctx context.Context, step status.Step) error {
 	fallback := c.cfg.Image
 	if fallback == "" {
-		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: c.wantedRuntimes()}, step)
+		ref, err := c.m.EnsureImage(ctx, ImageOptions{Kubernetes: c.cfg.KubernetesVersion, Runtimes: c.cfg.Runtimes()}, step)
 		if err != nil {
 			return err
 		}
@@ -38,21 +38,6 @@ func (c *creation) ensureImage(ctx context.Context, step status.Step) error {
 		c.image[n.Name] = ref
 	}
 	return c.checkImages(ctx)
-}
-
-// wantedRuntimes are the container runtimes of nodes that name no image: one image
-// holds them all.
-func (c *creation) wantedRuntimes() []string {
-	var names []string
-	for _, n := range c.cfg.Nodes {
-		if n.Image == "" && !slices.Contains(names, n.Runtime) {
-			names = append(names, n.Runtime)
-		}
-	}
-	if len(names) == 0 {
-		names = []string{c.cfg.Runtime} // of the image that no node needs
-	}
-	return names
 }
 
 // checkImages sees that all images are there and speak our protocol, and takes

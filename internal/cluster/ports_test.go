@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/kluster-project/kluster/internal/config"
-	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 	"github.com/kluster-project/kluster/provider/providertest"

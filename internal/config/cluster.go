@@ -6,6 +6,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -29,6 +30,21 @@ type Cluster struct {
 	// RuntimeConfig is kube-apiserver's --runtime-config.
 	RuntimeConfig map[string]string
 	Patches       Patches
+}
+
+// Runtimes are the container runtimes that the image of nodes which name none must
+// hold.
+func (c *Cluster) Runtimes() []string {
+	var names []string
+	for _, n := range c.Nodes {
+		if n.Image == "" && !slices.Contains(names, n.Runtime) {
+			names = append(names, n.Runtime)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{c.Runtime}
+	}
+	return names
 }
 
 // Node is one node, control planes first, in the order they were asked for.

@@ -131,6 +131,16 @@ func Get(name string) (Runtime, error) {
 	return table[i], nil
 }
 
+// Reported finds the runtime that a node's status names ("docker://28.5.2").
+func Reported(version string) (Runtime, bool) {
+	name, _, _ := strings.Cut(version, "://")
+	i := slices.IndexFunc(table, func(r Runtime) bool { return r.Reports == name })
+	if i < 0 {
+		return Runtime{}, false
+	}
+	return table[i], true
+}
+
 // Names lists the runtimes, the default first.
 func Names() []string {
 	names := make([]string, len(table))

@@ -283,9 +283,8 @@ func nodeNames(c report.Cluster) []string {
 func logUnits(c report.Cluster) []string {
 	units := []string{"kubelet"}
 	for _, n := range c.Nodes {
-		name, _, _ := strings.Cut(n.Runtime, "://")
-		known, err := cri.Get(name)
-		if err != nil {
+		known, ok := cri.Reported(n.Runtime)
+		if !ok {
 			continue // of a cluster that kluster did not make
 		}
 		for _, unit := range known.LogUnits {

@@ -156,7 +156,7 @@ func (r *run) imageOf(ctx context.Context, cfg *config.Cluster) (string, error) 
 	if r.suite.Program == plan.Package || cfg.Image != "" {
 		return cfg.Image, nil
 	}
-	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: []string{cfg.Runtime}, Source: r.opt.Source, Conformance: true})
+	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: cfg.Runtimes(), Source: r.opt.Source, Conformance: true})
 	return image.Ref, err
 }
 

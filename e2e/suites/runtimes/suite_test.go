@@ -89,16 +89,9 @@ func (m *made) kubectl(ctx context.Context, stdin string, args ...string) harnes
 // on is a runtime as a node reports it.
 func on(n corev1.Node) cri.Runtime {
 	GinkgoHelper()
-	reported, _, _ := strings.Cut(n.Status.NodeInfo.ContainerRuntimeVersion, "://")
-	for _, name := range cri.Names() {
-		runtime, err := cri.Get(name)
-		Expect(err).NotTo(HaveOccurred())
-		if runtime.Reports == reported {
-			return runtime
-		}
-	}
-	Fail("no runtime reports " + reported)
-	return cri.Runtime{}
+	runtime, ok := cri.Reported(n.Status.NodeInfo.ContainerRuntimeVersion)
+	Expect(ok).To(BeTrue(), "no runtime reports %s", n.Status.NodeInfo.ContainerRuntimeVersion)
+	return runtime
 }
 
 // eachNode names the nodes for a spec that looks at every one.
