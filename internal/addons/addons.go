@@ -28,8 +28,8 @@ type Addon struct {
 	wanted func(Values) bool
 }
 
-// OCILabel, with the name of an OCI runtime, is the label of nodes whose pods can
-// pick it.
+// OCILabel is, with the name of an OCI runtime behind it, the label of nodes whose
+// pods can pick that.
 const OCILabel = "oci.kluster.dev/"
 
 // Values are what the manifests depend on.

@@ -85,3 +85,23 @@ func TestNothingEarlyRunsPods(t *testing.T) {
 		}
 	}
 }
+
+func TestRuntimeClasses(t *testing.T) {
+	all := rendered(t, Values{OCIRuntimes: []string{"runc", "crun"}})
+	for _, name := range []string{"runc", "crun"} {
+		class := all["RuntimeClass "+name]
+		if class == nil {
+			t.Fatalf("no class %s", name)
+		}
+		nodes, _, err := unstructured.NestedStringMap(class.Object, "scheduling", "nodeSelector")
+		if diff := cmp.Diff(map[string]string{OCILabel + name: "true"}, nodes); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+		if handler := class.Object["handler"]; handler != name {
+			t.Errorf("class %s has handler %v", name, handler)
+		}
+	}
+	if all := rendered(t, Values{}); all["RuntimeClass runc"] != nil {
+		t.Error("a class that no node has")
+	}
+}

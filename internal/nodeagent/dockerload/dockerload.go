@@ -108,14 +108,14 @@ func send(ctx context.Context, socket string, archive io.Reader) error {
 			return fmt.Errorf("reading Docker Engine's answer: %w", err)
 		}
 		if said.Error != "" {
-			return fmt.Errorf("Docker Engine: %s", said.Error)
+			return fmt.Errorf("loading into Docker Engine: %s", said.Error)
 		}
 		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("Docker Engine: %s: %s", answer.Status, said.Message)
+			return fmt.Errorf("loading into Docker Engine: %s: %s", answer.Status, said.Message)
 		}
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("Docker Engine: %s", answer.Status)
+		return fmt.Errorf("loading into Docker Engine: %s", answer.Status)
 	}
 	return nil
 }
