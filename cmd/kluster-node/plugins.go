@@ -124,13 +124,33 @@ func runHideProduct(_ context.Context, log *slog.Logger, args []string) error {
 	}
 	var state struct {
 		Bundle string `json:"bundle"`
-		Root   string `json:"root"`
 	}
 	if err := json.NewDecoder(os.Stdin).Decode(&state); err != nil {
 		return fmt.Errorf("reading the container's state: %w", err)
 	}
-	if state.Root == "" {
-		state.Root = filepath.Join(state.Bundle, "rootfs")
+	root, err := rootOf(state.Bundle)
+	if err != nil {
+		return err
 	}
-	return boot.HideProductIn(&boot.Machine{Kernel: boot.Linux{}, Log: log}, state.Root)
+	return boot.HideProductIn(&boot.Machine{Kernel: boot.Linux{}, Log: log}, root)
+}
+
+// rootOf is the root file system of a bundle's container.
+func rootOf(bundle string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(bundle, "config.json"))
+	if err != nil {
+		return "", fmt.Errorf("reading the container's configuration: %w", err)
+	}
+	var config struct {
+		Root struct {
+			Path string `json:"path"`
+		} `json:"root"`
+	}
+	if err := json.Unmarshal(text, &config); err != nil {
+		return "", fmt.Errorf("reading the container's configuration: %w", err)
+	}
+	if filepath.IsAbs(config.Root.Path) {
+		return config.Root.Path, nil
+	}
+	return filepath.Join(bundle, config.Root.Path), nil
 }

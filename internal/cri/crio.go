@@ -49,6 +49,9 @@ func configureCRIO(s Settings) ([]nodespec.File, error) {
 	conf, err := patched(tomlTree{"crio": tomlTree{
 		"root": crioStorage, "runroot": crioRun, "storage_driver": crioDrivers[s.Snapshotter],
 		"log_dir": "/var/log/crio/pods",
+		// A node that was killed lost nothing that the kernel holds, and a new node
+		// has the images of its own node image: neither is to remove any.
+		"version_file_persist": "", "clean_shutdown_file": "", "internal_repair": false,
 		"api":     tomlTree{"listen": "/var/run/crio/crio.sock", "stream_address": "127.0.0.1", "stream_port": "0"},
 		"runtime": crioRuntime(s),
 		"image":   crioImage(s),
