@@ -6,7 +6,7 @@ version = 3
 disabled_plugins = ['io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime', 'io.containerd.grpc.v1.cri']
 TOML
 cat > /etc/docker/daemon.json <<'JSON'
-{"storage-driver": "overlay2", "bridge": "none", "iptables": false, "ip6tables": false, "features": {"containerd-snapshotter": false}}
+{"storage-driver": "overlay2", "bridge": "none", "iptables": false, "ip6tables": false, "userland-proxy": false, "features": {"containerd-snapshotter": false}}
 JSON
 containerd > /tmp/containerd.log 2>&1 &
 containerd=$!
