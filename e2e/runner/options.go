@@ -45,6 +45,9 @@ type Options struct {
 	Evidence func(context.Context, event.Event) (string, error)
 	// Watch hears what happens, nil for nobody.
 	Watch Watch
+	// Bound, if not nil, gives a context that ends also with what this part of a run
+	// alone depends on, such as its cluster.
+	Bound func(context.Context) (context.Context, context.CancelFunc)
 	// Kill ends the suite at once when it is closed, without cleaning up.
 	Kill <-chan struct{}
 }

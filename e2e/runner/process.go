@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
-
-	"github.com/kluster-project/kluster/internal/failure"
 )
 
 // errKilled is why a run ended that was told to end at once.
@@ -34,7 +32,7 @@ func (r *run) wait(ctx context.Context, cmd *exec.Cmd) (exit, ended error) {
 		return kill(errKilled)
 	case <-ctx.Done():
 	}
-	cause := failure.With(context.Cause(ctx), failure.Exit(failure.CodeInterrupted))
+	cause := context.Cause(ctx)
 	_ = syscall.Kill(group, syscall.SIGINT)
 	grace := time.NewTimer(r.Grace)
 	defer grace.Stop()

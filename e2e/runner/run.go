@@ -37,6 +37,11 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Bound != nil {
+		bounded, free := o.Bound(ctx)
+		defer free()
+		ctx = bounded
+	}
 	if o.Plan == nil && !o.Resume {
 		plan, err := MakePlan(ctx, o.Program, o.Filter)
 		if err != nil {

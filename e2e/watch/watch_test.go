@@ -57,57 +57,6 @@ func told() (*teller, *[]string) {
 	}}, texts
 }
 
-func TestFollowAPI(t *testing.T) {
-	const broken = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/x failed\nreadyz check failed\n"
-	for name, test := range map[string]struct {
-		down func(second int) bool
-		how  func() (int, string, error)
-		want []string
-	}{
-		"always ready": {down: func(int) bool { return false }},
-		"a gap": {
-			func(s int) bool { return s >= 10 && s < 15 }, func() (int, string, error) { return 500, broken, nil },
-			[]string{"10s the API server was not ready for 5s, from 00:00:10 to 00:00:15: etcd failed: reason withheld, poststarthook/x failed"},
-		},
-		"too short to tell": {down: func(s int) bool { return s == 10 }, how: func() (int, string, error) { return 500, "", nil }},
-		"gone to the end": {
-			func(s int) bool { return s >= 50 }, func() (int, string, error) { return 0, "", fmt.Errorf("connection\nrefused") },
-			[]string{`50s the API server was not ready for 10s, from 00:00:50 to 00:01:00, when the run ended: Get "http://api/readyz": connection refused`},
-		},
-		"twice": {
-			func(s int) bool { return s%20 < 3 && s > 0 && s < 60 && s >= 20 }, func() (int, string, error) { return 503, "", nil },
-			[]string{
-				"20s the API server was not ready for 3s, from 00:00:20 to 00:00:23: the server is currently unable to handle the request",
-				"40s the API server was not ready for 3s, from 00:00:40 to 00:00:43: the server is currently unable to handle the request",
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				began := time.Now()
-				asked := 0
-				c := client(t, func(*http.Request) (int, string, error) {
-					asked++
-					if test.down(int(time.Since(began).Seconds())) {
-						return test.how()
-					}
-					return 200, "ok", nil
-				})
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				teller, texts := told()
-				followAPI(ctx, c, teller)
-				if diff := cmp.Diff(test.want, *texts, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
-					t.Errorf("incidents (-want +got):\n%s", diff)
-				}
-				if asked > 62 {
-					t.Errorf("asked %d times in a minute", asked)
-				}
-			})
-		})
-	}
-}
-
 func node(name string, ready corev1.ConditionStatus) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	n.Status.NodeInfo.KubeletVersion = "v1.36.3"
@@ -246,11 +195,14 @@ func TestCluster(t *testing.T) {
 	}))
 	defer server.Close()
 	var got []report.Incident
-	err := Cluster(ctx, "c", &rest.Config{Host: server.URL}, func(i report.Incident) { got = append(got, i) })
+	err := Cluster(ctx, Options{
+		Cluster: "c", Several: true, Config: &rest.Config{Host: server.URL},
+		Tell: func(i report.Incident) { got = append(got, i) },
+	})
 	if err != nil || len(got) > 1 || len(got) == 1 && !strings.HasPrefix(got[0].Text, "c: node a was not in the API for 0s, from ") {
 		t.Errorf("%v, %v", got, err)
 	}
-	if err := Cluster(ctx, "c", &rest.Config{Host: ":no URL"}, nil); err == nil {
+	if err := Cluster(ctx, Options{Config: &rest.Config{Host: ":no URL"}}); err == nil {
 		t.Error("a bad address is fine?")
 	}
 }

@@ -83,6 +83,9 @@ type Runner struct {
 	CacheDir string
 	// Binary is kluster's own program, for its own specs.
 	Binary string
+	// LostAfter is how long the API of a cluster may stay away before the run on it
+	// ends; 0 for five minutes.
+	LostAfter time.Duration
 }
 
 // Planned is what a run would do.

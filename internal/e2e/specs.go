@@ -3,13 +3,11 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +19,6 @@ import (
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
 	"github.com/kluster-project/kluster/e2e/timings"
-	"github.com/kluster-project/kluster/e2e/watch"
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
@@ -133,11 +130,9 @@ func (r *run) runSpecs(ctx context.Context, _ status.Step) error {
 		r.shown = r.opt.Show(r.timings)
 		defer r.shown.Close()
 	}
-	watching, stop := context.WithCancel(ctx)
-	incidents := r.watch(watching)
+	stop := r.watch(ctx)
 	err := r.runPrograms(ctx)
-	stop()
-	seen := incidents()
+	seen := stop()
 	if r.report == nil {
 		return err
 	}
@@ -220,7 +215,7 @@ func (r *run) runProgram(ctx context.Context, p program) (*report.Report, error)
 
 // aim gives a part its cluster, and has evidence collected from it.
 func (r *run) aim(part *runner.Options, t *target) error {
-	part.Cluster = t.name
+	part.Cluster, part.Bound = t.name, t.bound
 	env, err := r.suite.Handover(t.kubeconfig, t.facts)
 	if err != nil {
 		return err
@@ -295,35 +290,4 @@ func logUnits(c report.Cluster) []string {
 		}
 	}
 	return units
-}
-
-// watch follows all clusters until ctx ends; the function that it returns waits
-// for that and gives what happened.
-func (r *run) watch(ctx context.Context) func() []report.Incident {
-	var mu sync.Mutex
-	var incidents []report.Incident
-	var group sync.WaitGroup
-	for _, t := range r.clusters {
-		name := ""
-		if len(r.clusters) > 1 {
-			name = t.name
-		}
-		tell := func(i report.Incident) {
-			mu.Lock()
-			defer mu.Unlock()
-			incidents = append(incidents, i)
-			if r.shown != nil {
-				r.shown.Incident(t.name, i.Text)
-			}
-		}
-		group.Go(func() {
-			if err := watch.Cluster(ctx, name, t.config, tell); err != nil && ctx.Err() == nil {
-				tell(report.Incident{Time: time.Now(), Text: fmt.Sprintf("cluster %s was not watched: %v", t.name, err)})
-			}
-		})
-	}
-	return func() []report.Incident {
-		group.Wait()
-		return incidents
-	}
 }

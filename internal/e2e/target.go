@@ -32,6 +32,8 @@ type target struct {
 	facts      report.Cluster // once it was looked at
 	// exec reaches into the nodes of kluster's own clusters, nil for others.
 	exec func(ctx context.Context, node string, argv []string, stdout io.Writer) error
+	// bound makes a context end, with the cause, when the cluster is lost.
+	bound func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // createWait bounds the making of a cluster for a run: several may be made at

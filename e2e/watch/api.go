@@ -1,0 +1,110 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/kluster-project/kluster/internal/status"
+	"github.com/kluster-project/kluster/internal/wait"
+)
+
+// api follows whether the API is ready: it tells of the times it was not, and of
+// one that does not end.
+type api struct {
+	tell    *teller
+	cluster string
+	lost    func(error) // nil once it was called
+	after   time.Duration
+
+	since time.Time // zero while it is ready
+	why   error
+}
+
+func newAPI(o Options, t *teller) *api {
+	return &api{tell: t, cluster: o.Cluster, lost: o.Lost, after: cmp.Or(o.LostAfter, lostAfter)}
+}
+
+func (a *api) follow(ctx context.Context, client kubernetes.Interface) {
+	for {
+		asked := time.Now()
+		err := readyz(ctx, client)
+		switch {
+		case ctx.Err() != nil:
+			a.told(asked, false)
+			return
+		case err == nil:
+			a.told(time.Now(), true)
+			a.since = time.Time{}
+		default:
+			a.away(asked, err)
+		}
+		// An end of ctx is seen above, with what is still to be told.
+		wait.For(ctx, every)
+	}
+}
+
+// away takes in that it was not ready when it was asked.
+func (a *api) away(asked time.Time, err error) {
+	if a.since.IsZero() {
+		a.since = asked
+	}
+	a.why = err // the last says most: the first may be a connection that broke
+	if gone := time.Since(a.since); gone >= a.after && a.lost != nil {
+		a.lost(a.loss(gone))
+		a.lost = nil
+	}
+}
+
+// loss is why a run on the cluster is of no use any more.
+func (a *api) loss(gone time.Duration) error {
+	how := "has not answered"
+	if _, ok := errors.AsType[notReadyError](a.why); ok {
+		how = "has not been ready"
+	}
+	return fmt.Errorf("the API of cluster %s %s since %s (%s): %w", a.cluster, how, clock(a.since), status.Short(gone), a.why)
+}
+
+// told tells of the time that it was not ready, if there was one.
+func (a *api) told(until time.Time, over bool) {
+	if !a.since.IsZero() && until.Sub(a.since) >= shortest {
+		a.tell.lasted("the API server was not ready", a.why.Error(), a.since, until, over)
+	}
+}
+
+// notReadyError is what an API server says that answers and is not ready.
+type notReadyError string
+
+func (e notReadyError) Error() string { return string(e) }
+
+// readyz is nil when the API server says that it is ready, or refuses to say. What
+// it says of the checks that failed is the error.
+func readyz(ctx context.Context, client kubernetes.Interface) error {
+	code := 0
+	answer := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).StatusCode(&code)
+	err := answer.Error()
+	if err == nil || code >= http.StatusBadRequest && code < http.StatusInternalServerError {
+		return nil
+	}
+	body, _ := answer.Raw()
+	var bad []string
+	for line := range strings.Lines(string(body)) {
+		if check, ok := strings.CutPrefix(strings.TrimSpace(line), "[-]"); ok {
+			bad = append(bad, check)
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return notReadyError(strings.Join(bad, ", "))
+	case code >= http.StatusInternalServerError:
+		return notReadyError(err.Error())
+	default:
+		return err
+	}
+}
