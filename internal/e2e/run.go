@@ -29,6 +29,7 @@ type run struct {
 	timings  map[string]float64
 	shown    Shown // nil for nobody who looks
 	clusters []*target
+	warned   []string // of clusters, already told
 	report   *report.Report
 	cleanup  []func()
 }
@@ -39,19 +40,23 @@ type step struct {
 	run  func(*run, context.Context, status.Step) error
 }
 
-// planning are the steps that touch no cluster but to ask for its version, and
-// running those after them.
+// finding and planning are the steps that touch no cluster but to ask for its
+// version. What need not be planned for is looked at between them, before anything
+// takes its time, and running are the steps after them.
 var (
-	planning = []step{
+	finding = []step{
 		{"", (*run).findSuite},
 		{"", (*run).findVersion},
+	}
+	looking  = []step{{"", (*run).preflightFirst}}
+	planning = []step{
 		{"programs of the suite", (*run).makePrograms},
 		{"plan", (*run).makePlans},
 	}
 	running = []step{
 		{"", (*run).makeClusters},
 		{"images of the specs", (*run).placeImages},
-		{"preflight", (*run).preflight},
+		{"nodes and images", (*run).preflight},
 		{"", (*run).runSpecs},
 	}
 )
@@ -60,7 +65,7 @@ var (
 func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
 	x := &run{Runner: r, opt: opt}
 	defer x.clean()
-	if err := x.do(ctx, planning); err != nil {
+	if err := x.do(ctx, slices.Concat(finding, planning)); err != nil {
 		return Planned{}, err
 	}
 	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), Estimate: x.estimate()}, nil
@@ -71,9 +76,12 @@ func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
 func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
 	x := &run{Runner: r, opt: opt}
 	defer x.clean()
-	err := x.do(ctx, slices.Concat([]step{{"", (*run).makeDir}}, planning, running))
+	err := x.do(ctx, slices.Concat([]step{{"", (*run).makeDir}}, finding, looking, planning, running))
 	if x.report == nil {
 		return nil, err
+	}
+	if notListed := x.noteListed(context.WithoutCancel(ctx)); notListed != nil {
+		r.Reporter.Note("the report may lack images: %v", notListed)
 	}
 	x.report.Parts = x.parts
 	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {

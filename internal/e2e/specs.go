@@ -10,72 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/kluster-project/kluster/e2e/event"
 	"github.com/kluster-project/kluster/e2e/evidence"
 	"github.com/kluster-project/kluster/e2e/plan"
-	"github.com/kluster-project/kluster/e2e/preflight"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
 	"github.com/kluster-project/kluster/e2e/timings"
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/status"
-	nodeimage "github.com/kluster-project/kluster/node-image"
 )
-
-// preflight looks at every cluster at once, and tells all problems.
-func (r *run) preflight(ctx context.Context, _ status.Step) error {
-	images, err := r.images()
-	if err != nil {
-		return err
-	}
-	var group errgroup.Group
-	errs := make([]error, len(r.clusters))
-	for i, t := range r.clusters {
-		group.Go(func() error {
-			facts, problems, err := preflight.Check(ctx, preflight.Target{
-				Name: t.name, Config: t.config, Suite: r.suite, Version: r.version, Images: images,
-				Folders: nodeFolders, ReportDir: r.opt.Dir, Exec: preflight.NodeExec(t.exec),
-			})
-			if err != nil {
-				return err
-			}
-			t.facts = facts
-			for _, p := range problems {
-				if p.Level == preflight.Warning {
-					r.Reporter.Note("%s: %s", t.name, p)
-				}
-			}
-			errs[i] = preflight.Err(problems)
-			return nil
-		})
-	}
-	return errors.Join(append(errs, group.Wait())...)
-}
-
-// nodeFolders are those of a node that specs fill.
-var nodeFolders = []string{"/var/lib/kubelet", "/var/log"}
-
-// images are the references that the suite's specs start, where kluster knows.
-func (r *run) images() ([]string, error) {
-	if len(r.list) == 0 {
-		return nil, nil
-	}
-	all, err := nodeimage.ConformanceImages(r.version)
-	if err != nil {
-		return nil, err
-	}
-	var refs []string
-	for _, image := range all {
-		if len(r.suite.Images) == 0 || slices.ContainsFunc(append([]string{"pause"}, r.suite.Images...), func(name string) bool {
-			return strings.Contains(image.Ref, "/"+name+":")
-		}) {
-			refs = append(refs, image.Ref)
-		}
-	}
-	return refs, nil
-}
 
 // procsPerCPU is how many specs run at once on each processor: most of a spec is
 // waiting. On two processors 8 at once took half the time of 4 and not more than 12.
