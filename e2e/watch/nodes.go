@@ -20,6 +20,8 @@ import (
 type watched struct {
 	tell  *teller
 	nodes map[string]*nodeState
+	// heard says when a node's kubelet last said that it lives, "" if nobody knows.
+	heard func(node string) string
 }
 
 type nodeState struct {
@@ -30,7 +32,7 @@ type nodeState struct {
 
 // followNodes tells of the times that nodes were not Ready.
 func followNodes(ctx context.Context, client kubernetes.Interface, t *teller) {
-	w := &watched{t, map[string]*nodeState{}}
+	w := &watched{t, map[string]*nodeState{}, func(node string) string { return lastHeard(ctx, client, node) }}
 	for ctx.Err() == nil {
 		w.follow(ctx, client)
 		wait.For(ctx, every)
@@ -102,6 +104,9 @@ func (w *watched) update(n *corev1.Node, now time.Time) {
 		*s = nodeState{}
 	case !ready && s.since.IsZero():
 		*s = nodeState{since: now, why: why}
+		if silent(n) {
+			s.why += w.heard(n.Name)
+		}
 	}
 }
 
@@ -136,4 +141,23 @@ func readiness(n *corev1.Node) (ready bool, why string) {
 		}
 	}
 	return false, "no status"
+}
+
+// silent says whether a node is not Ready because nothing is heard of it, which is
+// found out most of a minute after it died.
+func silent(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown
+	})
+}
+
+// lastHeard reads a node's lease, which its kubelet renews every ten seconds.
+func lastHeard(ctx context.Context, client kubernetes.Interface, node string) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node, metav1.GetOptions{})
+	if err != nil || lease.Spec.RenewTime == nil {
+		return ""
+	}
+	return " It was last heard of at " + clock(lease.Spec.RenewTime.Time) + "."
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -69,7 +70,12 @@ func node(name string, ready corev1.ConditionStatus) *corev1.Node {
 
 func TestFollowNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("c", corev1.ConditionTrue), node("d", corev1.ConditionTrue))
+		heard := metav1.NewMicroTime(time.Date(2000, 1, 1, 0, 0, 3, 0, time.UTC))
+		c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("c", corev1.ConditionTrue), node("d", corev1.ConditionTrue),
+			&coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: corev1.NamespaceNodeLease},
+				Spec:       coordinationv1.LeaseSpec{RenewTime: &heard},
+			})
 		nodes := c.CoreV1().Nodes()
 		var texts *[]string
 		var teller *teller
@@ -94,7 +100,7 @@ func TestFollowNodes(t *testing.T) {
 		set(node("a", corev1.ConditionUnknown))
 		at(12)
 		set(node("a", corev1.ConditionFalse)) // the same gap
-		set(node("c", corev1.ConditionFalse))
+		set(node("c", corev1.ConditionUnknown)) // has no lease
 		spec := node("spec", corev1.ConditionTrue)
 		spec.Status.NodeInfo.KubeletVersion = ""
 		_, err := nodes.Create(t.Context(), spec, metav1.CreateOptions{})
@@ -111,7 +117,7 @@ func TestFollowNodes(t *testing.T) {
 		cancel()
 		group.Wait()
 		want := []string{
-			"10s node a was not Ready for 5s, from 00:00:10 to 00:00:15: R says why",
+			"10s node a was not Ready for 5s, from 00:00:10 to 00:00:15: R says why It was last heard of at 00:00:03.",
 			"15s node b was not in the API for 5s, from 00:00:15 to 00:00:20",
 			"12s node c was not Ready for 18s, from 00:00:12 to 00:00:30, when the run ended: R says why",
 			"20s node d was not in the API for 10s, from 00:00:20 to 00:00:30, when the run ended",
