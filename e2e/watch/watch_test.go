@@ -99,7 +99,7 @@ func TestFollowNodes(t *testing.T) {
 		at(10)
 		set(node("a", corev1.ConditionUnknown))
 		at(12)
-		set(node("a", corev1.ConditionFalse)) // the same gap
+		set(node("a", corev1.ConditionFalse))   // the same gap
 		set(node("c", corev1.ConditionUnknown)) // has no lease
 		spec := node("spec", corev1.ConditionTrue)
 		spec.Status.NodeInfo.KubeletVersion = ""
