@@ -85,9 +85,6 @@ var kubernetesPrograms = map[plan.Program]string{plan.Own: nodeimage.PartMain, p
 // since evidence is collected while there is something to see.
 func (r *run) kubernetesArgs(parts string) []string {
 	args := []string{"--provider=skeleton", "--disable-log-dump", "--kubectl-path=" + filepath.Join(parts, partKubectl)}
-	if r.opt.Certification != nil {
-		args = append(args, "--report-dir="+r.opt.Dir) // for its own junit_01.xml
-	}
 	if r.opt.KeepNamespaces {
 		args = append(args, "--delete-namespace-on-failure=false")
 	}
@@ -135,11 +132,14 @@ func (r *run) compile(ctx context.Context, folder string, shown status.Step) err
 }
 
 func goRun(ctx context.Context, dir string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := runner.Together(exec.CommandContext(ctx, "go", args...))
 	cmd.Dir = dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("go %s in %s: %w\n%s", args[0], dir, err, strings.TrimSpace(out.String()))
 	}
 	return nil

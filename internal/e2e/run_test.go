@@ -20,6 +20,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -83,7 +84,10 @@ func newRunner(t *testing.T) (*Runner, *fakeClusters) {
 func toCreate(names ...string) Target {
 	var target Target
 	for _, name := range names {
-		target.Create = append(target.Create, &config.Cluster{Name: name, KubernetesVersion: "v1.36.3", Runtime: "containerd"})
+		worker := config.Node{Role: nodespec.RoleWorker}
+		target.Create = append(target.Create, &config.Cluster{
+			Name: name, KubernetesVersion: "v1.36.3", Runtime: "containerd", Nodes: []config.Node{worker, worker},
+		})
 	}
 	return target
 }

@@ -64,27 +64,17 @@ func (r *run) estimate() time.Duration {
 	return work.Left()
 }
 
-// runSpecs runs what was planned, spread over the clusters, and watches these.
+// runSpecs runs what was planned, spread over the clusters.
 func (r *run) runSpecs(ctx context.Context, _ status.Step) error {
-	if err := r.findTimings(); err != nil {
-		r.Reporter.Note("how long specs take is not known from earlier runs: %v", err)
-	}
 	if r.opt.Show != nil {
 		r.shown = r.opt.Show(r.timings)
 		defer r.shown.Close()
 	}
-	stop := r.watch(ctx)
+	if r.opt.Timeout > 0 {
+		r.deadline = time.Now().Add(r.opt.Timeout)
+	}
 	err := r.runPrograms(ctx)
-	seen := stop()
-	if r.report == nil {
-		return err
-	}
-	r.report.Incidents = append(r.report.Incidents, seen...)
-	r.report.Clusters = nil
-	for _, t := range r.clusters {
-		r.report.Clusters = append(r.report.Clusters, t.facts)
-	}
-	if r.suite.Program == plan.Package {
+	if r.report == nil || r.suite.Program == plan.Package {
 		return err
 	}
 	if err := timings.Update(r.timingsDir(), r.version, r.report); err != nil {
@@ -99,10 +89,11 @@ func (r *run) runPrograms(ctx context.Context) error {
 	var ran, others []runner.Part
 	var errs []error
 	for _, p := range r.programs {
-		if len(p.plan.Specs) == 0 {
+		parts := r.record.partsOf(p.name)
+		if len(parts) == 0 {
 			continue
 		}
-		got, err := r.runProgram(ctx, p)
+		got, err := r.runProgram(ctx, p, parts)
 		errs = append(errs, err)
 		if got != nil {
 			ran = append(ran, runner.Part{Report: got, Dir: p.name})
@@ -120,8 +111,11 @@ func (r *run) runPrograms(ctx context.Context) error {
 func (r *run) optionsOf(p program) runner.Options {
 	o := runner.Options{
 		Program: p.Program, Suite: r.suite.Name, Dir: filepath.Join(r.opt.Dir, p.name), Resume: r.opt.Resume,
-		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Timeout: r.opt.Timeout,
-		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Kill: r.opt.Kill,
+		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Deadline: r.deadline,
+		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Parts: r.parts, Kill: r.opt.Kill,
+	}
+	if r.opt.Certification != nil {
+		o.Args = append(slices.Clone(o.Args), "--report-dir="+r.opt.Dir) // for its own junit_01.xml
 	}
 	if r.shown != nil {
 		o.Watch = r.shown
@@ -129,36 +123,30 @@ func (r *run) optionsOf(p program) runner.Options {
 	return o
 }
 
-func (r *run) runProgram(ctx context.Context, p program) (*report.Report, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
+// runProgram runs a program's parts at once, each on its cluster.
+func (r *run) runProgram(ctx context.Context, p program, parts []recordedPart) (*report.Report, error) {
 	whole := r.optionsOf(p)
-	if len(r.clusters) == 0 {
-		return runner.Run(ctx, whole)
-	}
-	if len(r.clusters) == 1 {
-		if err := r.aim(&whole, r.clusters[0]); err != nil {
-			return nil, err
+	var all []runner.Options
+	for i := range parts {
+		o := whole
+		o.Dir, o.Plan, o.Exact = filepath.Join(r.opt.Dir, parts[i].Dir), &parts[i].Plan, parts[i].Exact
+		for _, t := range r.clusters {
+			if t.name != parts[i].Cluster {
+				continue
+			}
+			if err := r.aim(&o, t); err != nil {
+				return nil, err
+			}
 		}
-		return runner.Run(ctx, whole)
+		all = append(all, o)
 	}
-	var parts []runner.Options
-	shards := p.plan.Shards(slices.Repeat([]int{whole.Procs}, len(r.clusters)), r.timings)
-	for i, t := range r.clusters {
-		part := whole
-		part.Plan, part.Exact, part.Dir = &shards[i], true, filepath.Join(whole.Dir, t.name)
-		if err := r.aim(&part, t); err != nil {
-			return nil, err
-		}
-		parts = append(parts, part)
-	}
-	return runner.RunAll(ctx, whole.Dir, parts)
+	return runner.RunAll(ctx, whole.Dir, all)
 }
 
 // aim gives a part its cluster, and has evidence collected from it.
 func (r *run) aim(part *runner.Options, t *target) error {
-	part.Cluster, part.Bound = t.name, t.bound
+	part.Cluster, part.Clusters = t.name, []report.Cluster{t.facts}
+	r.watch(part, t)
 	env, err := r.suite.Handover(t.kubeconfig, t.facts)
 	if err != nil {
 		return err

@@ -34,8 +34,6 @@ type target struct {
 	facts      report.Cluster // once it was looked at
 	// exec reaches into the nodes of kluster's own clusters, nil for others.
 	exec func(ctx context.Context, node string, argv []string, stdout io.Writer) error
-	// bound makes a context end, with the cause, when the cluster is lost.
-	bound func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // createWait bounds the making of a cluster for a run: several may be made at
@@ -165,7 +163,10 @@ func (r *run) makeClusters(ctx context.Context, _ status.Step) error {
 	// The user's kubeconfig is left alone: nobody else will use these clusters.
 	kubeconfig := filepath.Join(dir, "config")
 	// One after the other: each takes all processors there are.
-	for _, cfg := range r.opt.Create {
+	for i, cfg := range r.opt.Create {
+		if err := r.removeLeft(ctx, i, kubeconfig); err != nil {
+			return err
+		}
 		if cfg.Image, err = r.imageOf(ctx, cfg); err != nil {
 			return err
 		}
@@ -181,6 +182,23 @@ func (r *run) makeClusters(ctx context.Context, _ status.Step) error {
 		r.clusters = append(r.clusters, t)
 	}
 	return nil
+}
+
+// removeLeft removes the cluster that is left of a run that was killed, if it is that
+// one: the name may be another's by now.
+func (r *run) removeLeft(ctx context.Context, i int, kubeconfig string) error {
+	if r.record == nil || r.record.Clusters[i].CA == "" {
+		return nil
+	}
+	name := r.record.Clusters[i].Name
+	t, err := r.own(ctx, name)
+	if err != nil || digest(t.config.CAData) != r.record.Clusters[i].CA {
+		return nil //nolint:nilerr // there is none, or create says what is in its way
+	}
+	step := r.Reporter.Step("removing what is left of cluster "+name, 0)
+	_, err = r.Clusters.Delete(ctx, name, kubeconfig)
+	step.End(err)
+	return err
 }
 
 // imageOf is the node image for a cluster: where specs of Kubernetes' own run, one
