@@ -170,6 +170,7 @@ func (r *run) makeClusters(ctx context.Context, _ status.Step) error {
 		if cfg.Image, err = r.imageOf(ctx, cfg); err != nil {
 			return err
 		}
+		r.later(r.nameWhenKilled(cfg.Name))
 		// A create that fails removes what it has made; the name may be another's.
 		if _, err := r.Clusters.Create(ctx, cluster.CreateOptions{Config: cfg, Wait: createWait, Kubeconfig: kubeconfig}); err != nil {
 			return err
