@@ -34,9 +34,7 @@ const (
 
 // Options of a watch.
 type Options struct {
-	// Cluster is its name. Where the run is on Several, incidents begin with it.
-	Cluster string
-	Several bool
+	Cluster string // its name
 	Config  *rest.Config
 	// Tell is called with each incident when it is over, or with ctx if it is not;
 	// not twice at once.
@@ -62,9 +60,6 @@ func Cluster(ctx context.Context, o Options) error {
 		return fmt.Errorf("making a client of the API: %w", err)
 	}
 	t := &teller{tell: o.Tell}
-	if o.Several {
-		t.prefix = o.Cluster
-	}
 	var group sync.WaitGroup
 	group.Go(func() { newAPI(o, t).follow(ctx, ask) })
 	group.Go(func() { followNodes(ctx, watch, t) })
@@ -74,8 +69,6 @@ func Cluster(ctx context.Context, o Options) error {
 
 // teller makes incidents, one at a time.
 type teller struct {
-	prefix string
-
 	mu   sync.Mutex
 	tell func(report.Incident)
 }
@@ -93,9 +86,6 @@ func (t *teller) lasted(what, why string, from, to time.Time, over bool) {
 }
 
 func (t *teller) say(at time.Time, text string) {
-	if t.prefix != "" {
-		text = t.prefix + ": " + text
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tell(report.Incident{Time: at, Text: text})

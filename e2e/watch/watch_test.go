@@ -202,10 +202,10 @@ func TestCluster(t *testing.T) {
 	defer server.Close()
 	var got []report.Incident
 	err := Cluster(ctx, Options{
-		Cluster: "c", Several: true, Config: &rest.Config{Host: server.URL},
+		Cluster: "c", Config: &rest.Config{Host: server.URL},
 		Tell: func(i report.Incident) { got = append(got, i) },
 	})
-	if err != nil || len(got) > 1 || len(got) == 1 && !strings.HasPrefix(got[0].Text, "c: node a was not in the API for 0s, from ") {
+	if err != nil || len(got) > 1 || len(got) == 1 && !strings.HasPrefix(got[0].Text, "node a was not in the API for 0s, from ") {
 		t.Errorf("%v, %v", got, err)
 	}
 	if err := Cluster(ctx, Options{Config: &rest.Config{Host: ":no URL"}}); err == nil {
