@@ -143,7 +143,7 @@ type fact struct{ name, value string }
 func (x *Record) facts() []fact {
 	var names, nodes, configurations []string
 	for _, c := range x.Clusters {
-		names, nodes, configurations = append(names, c.in()), append(nodes, c.Nodes), append(configurations, c.Configuration)
+		names, nodes, configurations = append(names, c.in()), append(nodes, c.Nodes), append(configurations, short(c.Configuration))
 	}
 	return []fact{
 		{"suite", x.Suite},
@@ -157,6 +157,9 @@ func (x *Record) facts() []fact {
 		{"configuration", strings.Join(slices.Compact(configurations), ", ")},
 	}
 }
+
+// short is the beginning of a digest, which is enough to tell two apart.
+func short(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }
 
 // words are texts as a user gave them, or "none".
 func words(texts []string) string {
@@ -199,6 +202,7 @@ func (r *run) recorded() (*Record, error) {
 	var err error
 	switch {
 	case len(r.opt.Create) > 0:
+		x.Kubernetes = r.opt.Create[0].KubernetesVersion
 		x.Clusters, err = r.toMake()
 	case r.opt.Kubeconfig != "":
 		c := recordedCluster{Name: filepath.Base(r.opt.Kubeconfig)}
