@@ -70,9 +70,14 @@ func (r *run) makeKubernetes(ctx context.Context, shown status.Step) error {
 	if r.list, err = plan.ParseConformance(list); err != nil {
 		return err
 	}
+	tmp, err := r.tempDir()
+	if err != nil {
+		return err
+	}
 	r.programs = []program{{Program: runner.Program{
 		Path: filepath.Join(built.Dir, kubernetesPrograms[r.suite.Program]), Ginkgo: filepath.Join(built.Dir, partGinkgo),
 		Args: r.kubernetesArgs(built.Dir),
+		Env:  []string{"TMPDIR=" + tmp}, // each process leaves files there
 	}}}
 	return nil
 }

@@ -151,7 +151,7 @@ func (r *run) aim(part *runner.Options, t *target) error {
 	if err != nil {
 		return err
 	}
-	part.Env = env
+	part.Env = append(slices.Clone(part.Env), env...)
 	if r.suite.Program != plan.Package {
 		part.Args = append(slices.Clone(part.Args), "--kubeconfig="+t.kubeconfig)
 	}
