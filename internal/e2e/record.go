@@ -237,7 +237,14 @@ func nodesOf(cfg *config.Cluster) string {
 			workers++
 		}
 	}
-	return fmt.Sprintf("%d control planes and %d workers", len(cfg.Nodes)-workers, workers)
+	return count(len(cfg.Nodes)-workers, "control plane") + " and " + count(workers, "worker")
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func digest(data []byte) string {

@@ -21,7 +21,7 @@ func (r *run) refuseUnfit(context.Context, status.Step) error {
 	}
 	for _, cfg := range r.opt.Create {
 		if free := open(cfg); free < r.suite.Nodes {
-			return usageError(fmt.Errorf("suite %s needs %d nodes that any pod may run on, and cluster %s would have %d", r.suite.Name, r.suite.Nodes, cfg.Name, free),
+			return usageError(fmt.Errorf("suite %s needs %s that any pod may run on, and cluster %s would have %d", r.suite.Name, count(r.suite.Nodes, "node"), cfg.Name, free),
 				fmt.Sprintf("give it more workers: --workers %d", r.suite.Nodes))
 		}
 	}

@@ -152,7 +152,7 @@ func TestARunIsTakenUpAsWhatItWas(t *testing.T) {
 			for _, cfg := range o.Create {
 				cfg.Nodes = cfg.Nodes[:1]
 			}
-		}, "begun with nodes 0 control planes and 2 workers, not 0 control planes and 1 workers"},
+		}, "begun with nodes 0 control planes and 2 workers, not 0 control planes and 1 worker"},
 		"another version": {func(o *Options) {
 			o.Target = toCreate("a", "b")
 			o.Create[0].KubernetesVersion = "v1.35.4"
@@ -230,7 +230,7 @@ func TestAnInterruptedRunSaysHowToTakeItUp(t *testing.T) {
 		ca      []byte
 		deleted []string
 	}{
-		"another's of that name": {nil, []string{"a"}},
+		"another's of that name": {[]byte("another"), []string{"a"}},
 		"left of it":             {clusters.ca, []string{"a", "a"}},
 	} {
 		opt.Resume, opt.RerunFailed, clusters.deleted = true, 0, nil
@@ -270,7 +270,7 @@ func TestWhatCannotWorkIsRefusedFirst(t *testing.T) {
 		want string
 	}{
 		"one open node": {Options{Suite: "conformance", Target: tainted("NoSchedule")}, "suite conformance needs 2 nodes that any pod may run on, and cluster c would have 1"},
-		"none":          {Options{Suite: "smoke", Target: tainted("NoExecute", "NoSchedule")}, "needs 1 nodes that any pod may run on, and cluster c would have 0"},
+		"none":          {Options{Suite: "smoke", Target: tainted("NoExecute", "NoSchedule")}, "needs 1 node that any pod may run on, and cluster c would have 0"},
 		"a source":      {Options{Suite: specs, Source: "release", Target: toCreate("c")}, "--source: "},
 	} {
 		r, clusters := newRunner(t)
