@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,17 +17,11 @@ import (
 // api follows whether the API is ready: it tells of the times it was not, and of
 // one that does not end.
 type api struct {
-	tell    *teller
-	cluster string
-	lost    func(error) // nil once it was called
-	after   time.Duration
+	Options
+	*teller
 
 	since time.Time // zero while it is ready
 	why   error
-}
-
-func newAPI(o Options, t *teller) *api {
-	return &api{tell: t, cluster: o.Cluster, lost: o.Lost, after: cmp.Or(o.LostAfter, lostAfter)}
 }
 
 func (a *api) follow(ctx context.Context, client kubernetes.Interface) {
@@ -56,9 +49,8 @@ func (a *api) away(asked time.Time, err error) {
 		a.since = asked
 	}
 	a.why = err // the last says most: the first may be a connection that broke
-	if gone := time.Since(a.since); gone >= a.after && a.lost != nil {
-		a.lost(a.loss(gone))
-		a.lost = nil
+	if gone := time.Since(a.since); gone >= a.LostAfter {
+		a.Lost(a.loss(gone))
 	}
 }
 
@@ -68,13 +60,13 @@ func (a *api) loss(gone time.Duration) error {
 	if _, ok := errors.AsType[notReadyError](a.why); ok {
 		how = "has not been ready"
 	}
-	return fmt.Errorf("the API of cluster %s %s since %s (%s): %w", a.cluster, how, clock(a.since), status.Short(gone), a.why)
+	return fmt.Errorf("the API of cluster %s %s since %s (%s): %w", a.Cluster, how, clock(a.since), status.Short(gone), a.why)
 }
 
 // told tells of the time that it was not ready, if there was one.
 func (a *api) told(until time.Time, over bool) {
 	if !a.since.IsZero() && until.Sub(a.since) >= shortest {
-		a.tell.lasted("the API server was not ready", a.why.Error(), a.since, until, over)
+		a.lasted("the API server was not ready", a.why.Error(), a.since, until, over)
 	}
 }
 

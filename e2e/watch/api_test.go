@@ -52,7 +52,7 @@ func TestFollowAPI(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				teller, texts := told()
-				newAPI(Options{Cluster: "c"}, teller).follow(ctx, c)
+				(&api{Options: Options{Cluster: "c"}.filled(), teller: teller}).follow(ctx, c)
 				if diff := cmp.Diff(test.want, *texts, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
 					t.Errorf("incidents (-want +got):\n%s", diff)
 				}
@@ -106,9 +106,10 @@ func TestLost(t *testing.T) {
 				defer cancel()
 				teller, _ := told()
 				var lost []string
-				newAPI(Options{Cluster: "c", LostAfter: test.after, Lost: func(err error) {
+				o := Options{Cluster: "c", LostAfter: test.after, Lost: func(err error) {
 					lost = append(lost, fmt.Sprintf("%.0fs %v", time.Since(began).Seconds(), err))
-				}}, teller).follow(ctx, c)
+				}}
+				(&api{Options: o.filled(), teller: teller}).follow(ctx, c)
 				if diff := cmp.Diff(test.want, lost); diff != "" {
 					t.Errorf("lost (-want +got):\n%s", diff)
 				}

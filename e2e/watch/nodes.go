@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,13 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // watched are the nodes that were Ready once and have a kubelet: specs make nodes of
 // their own, say that they are Ready, and delete them.
 type watched struct {
-	tell  *teller
+	Options
+	*teller
 	nodes map[string]*nodeState
 	// heard says when a node's kubelet last said that it lives, "" if nobody knows.
 	heard func(node string) string
@@ -31,8 +34,8 @@ type nodeState struct {
 }
 
 // followNodes tells of the times that nodes were not Ready.
-func followNodes(ctx context.Context, client kubernetes.Interface, t *teller) {
-	w := &watched{t, map[string]*nodeState{}, func(node string) string { return lastHeard(ctx, client, node) }}
+func followNodes(ctx context.Context, client kubernetes.Interface, o Options, t *teller) {
+	w := &watched{o, t, map[string]*nodeState{}, func(node string) string { return lastHeard(ctx, client, node) }}
 	for ctx.Err() == nil {
 		w.follow(ctx, client)
 		wait.For(ctx, every)
@@ -54,10 +57,14 @@ func (w *watched) follow(ctx context.Context, client kubernetes.Interface) {
 		return
 	}
 	defer changes.Stop()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			w.overdue(time.Now())
 		case e, ok := <-changes.ResultChan():
 			if !ok || !w.change(e, time.Now()) {
 				return
@@ -116,6 +123,16 @@ func (w *watched) remove(name string, now time.Time) {
 	}
 }
 
+// overdue gives the cluster up for a node that stays away.
+func (w *watched) overdue(now time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
+		s := w.nodes[name]
+		if gone := now.Sub(s.since); w.AllNodes && !s.since.IsZero() && !s.gone && gone >= w.LostAfter {
+			w.Lost(fmt.Errorf("node %s of cluster %s has not been Ready since %s (%s): %s", name, w.Cluster, clock(s.since), status.Short(gone), s.why))
+		}
+	}
+}
+
 // end tells of what is not over.
 func (w *watched) end(now time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
@@ -130,7 +147,7 @@ func (w *watched) over(name string, s *nodeState, now time.Time, over bool) {
 	if s.gone {
 		what = "node " + name + " was not in the API"
 	}
-	w.tell.lasted(what, s.why, s.since, now, over)
+	w.lasted(what, s.why, s.since, now, over)
 }
 
 // readiness says whether a node is Ready, and if not why.

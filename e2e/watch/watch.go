@@ -5,6 +5,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -25,10 +26,10 @@ const (
 	patience = 5 * time.Second
 	// shortest is the shortest gap that is told.
 	shortest = 2 * time.Second
-	// lostAfter is how long the API may stay away. A control plane that was killed is
-	// back within a minute or two, also on a slow machine; and most of what Kubernetes'
-	// specs wait for they give up after five minutes, so that nothing that still runs
-	// then can pass.
+	// lostAfter is how long the API, or a node, may stay away. What was killed and comes
+	// back by itself is back within a minute or two, also on a slow machine; and most of
+	// what Kubernetes' specs wait for they give up after five minutes, so that nothing
+	// that still runs then can pass.
 	lostAfter = 5 * time.Minute
 )
 
@@ -40,9 +41,24 @@ type Options struct {
 	// not twice at once.
 	Tell func(report.Incident)
 	// Lost is called with the reason when the API has stayed away for longer than
-	// LostAfter (0 for five minutes), at most once.
+	// LostAfter (0 for five minutes), at most once. With AllNodes it is so too when a
+	// node has: Kubernetes' specs wait seven minutes for all of them, each, and fail.
 	Lost      func(error)
 	LostAfter time.Duration
+	AllNodes  bool
+}
+
+// filled is o with what was left out.
+func (o Options) filled() Options {
+	lost := o.Lost
+	var once sync.Once
+	o.Lost = func(err error) {
+		if lost != nil {
+			once.Do(func() { lost(err) })
+		}
+	}
+	o.LostAfter = cmp.Or(o.LostAfter, lostAfter)
+	return o
 }
 
 // Cluster follows one until ctx ends.
@@ -59,10 +75,11 @@ func Cluster(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("making a client of the API: %w", err)
 	}
+	o = o.filled()
 	t := &teller{tell: o.Tell}
 	var group sync.WaitGroup
-	group.Go(func() { newAPI(o, t).follow(ctx, ask) })
-	group.Go(func() { followNodes(ctx, watch, t) })
+	group.Go(func() { (&api{Options: o, teller: t}).follow(ctx, ask) })
+	group.Go(func() { followNodes(ctx, watch, o, t) })
 	group.Wait()
 	return nil
 }

@@ -82,7 +82,7 @@ func TestFollowNodes(t *testing.T) {
 		teller, texts = told()
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		group.Go(func() { followNodes(ctx, c, teller) })
+		group.Go(func() { followNodes(ctx, c, Options{}.filled(), teller) })
 		do := func(err error) {
 			t.Helper()
 			if err != nil {
@@ -128,6 +128,53 @@ func TestFollowNodes(t *testing.T) {
 	})
 }
 
+// TestALostNode: a cluster is given up, once, for a node that stays away, where specs
+// need all nodes; not for one that is no node any more.
+func TestALostNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		all  bool
+		want []string
+	}{
+		"all nodes are needed": {true, []string{"320s node a of cluster c has not been Ready since 00:00:20 (5m00s): R says why"}},
+		"they are not":         {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("back", corev1.ConditionTrue))
+				nodes := c.CoreV1().Nodes()
+				ctx, cancel := context.WithCancel(t.Context())
+				teller, _ := told()
+				var lost []string
+				o := Options{Cluster: "c", AllNodes: test.all, Lost: func(err error) {
+					lost = append(lost, fmt.Sprintf("%.0fs %v", time.Since(began).Seconds(), err))
+				}}
+				var group sync.WaitGroup
+				group.Go(func() { followNodes(ctx, c, o.filled(), teller) })
+				at := func(second int, n *corev1.Node) {
+					t.Helper()
+					time.Sleep(time.Until(began.Add(time.Duration(second) * time.Second)))
+					if _, err := nodes.Update(t.Context(), n, metav1.UpdateOptions{}); err != nil {
+						t.Error(err)
+					}
+				}
+				at(10, node("back", corev1.ConditionFalse))
+				if err := nodes.Delete(t.Context(), "b", metav1.DeleteOptions{}); err != nil {
+					t.Error(err)
+				}
+				at(20, node("a", corev1.ConditionFalse))
+				at(300, node("back", corev1.ConditionTrue))
+				time.Sleep(10 * time.Minute)
+				cancel()
+				group.Wait()
+				if diff := cmp.Diff(test.want, lost); diff != "" {
+					t.Errorf("lost (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // What happens while no watch stands is seen by the next list; lists and watches
 // that fail are tried again, once a second.
 func TestFollowNodesThroughGaps(t *testing.T) {
@@ -158,7 +205,7 @@ func TestFollowNodesThroughGaps(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		teller, texts := told()
-		followNodes(ctx, c, teller)
+		followNodes(ctx, c, Options{}.filled(), teller)
 		want := []string{
 			"40s node a was not Ready for 20s, from 00:00:40 to 00:01:00, when the run ended: R says why",
 			"31s node b was not in the API for 29s, from 00:00:31 to 00:01:00, when the run ended",

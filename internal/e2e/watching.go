@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
 	"github.com/kluster-project/kluster/e2e/watch"
 )
 
 // watch has a part of the run watch its cluster beside its specs, also while these
-// clean up, since that explains how they end; and end when the cluster's API stays
-// away.
+// clean up, since that explains how they end; and end when the cluster is lost.
 func (r *run) watch(part *runner.Options, t *target) {
 	var lose func(error)
 	lose, part.Bound = losing()
@@ -23,7 +23,10 @@ func (r *run) watch(part *runner.Options, t *target) {
 		lose(err)
 	}
 	part.Beside = func(ctx context.Context, tell func(report.Incident)) {
-		o := watch.Options{Cluster: t.name, Config: t.config, Tell: tell, Lost: lost, LostAfter: r.LostAfter}
+		o := watch.Options{
+			Cluster: t.name, Config: t.config, Tell: tell,
+			Lost: lost, LostAfter: r.LostAfter, AllNodes: r.suite.Program != plan.Package,
+		}
 		if err := watch.Cluster(ctx, o); err != nil && ctx.Err() == nil {
 			tell(report.Incident{Time: time.Now(), Text: fmt.Sprintf("cluster %s was not watched: %v", t.name, err)})
 		}

@@ -10,12 +10,11 @@ import (
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
 )
 
-// How long a run may go on after something broke for good. A spec gives its pod up
-// after five minutes, and one that fails waits for its evidence; an API server that
-// stays away ends the run after five minutes, whose specs have three to clean up.
 const (
-	lostNodeTimeout = 15 * time.Minute
-	lostAPITimeout  = 10 * time.Minute
+	// lostTimeout is how long a run may go on after something broke for good: five
+	// minutes, after one in which nobody notices that a node is silent, and three for its
+	// specs to clean up.
+	lostTimeout = 10 * time.Minute
 	// backTimeout is for what comes back by itself, and the run after it.
 	backTimeout = 5 * time.Minute
 )
@@ -51,8 +50,9 @@ var _ = Describe("A run on a cluster that breaks", func() {
 		what := ContainSubstring("node " + victim + " was not Ready for ")
 		Expect(texts(r.report())).To(ContainElement(what))
 		Expect(result.Stdout).To(what)
+		Expect(r.report().Interrupted).To(ContainSubstring("node " + victim + " of cluster " + c.Name + " has not been Ready since "))
 		r.expectNothingLeft()
-	}, NodeTimeout(lostNodeTimeout))
+	}, NodeTimeout(startTimeout+lostTimeout))
 
 	It("goes through a restart of the API server, and says when", harness.Long, func(ctx SpecContext) {
 		r := start(ctx)
@@ -79,5 +79,5 @@ var _ = Describe("A run on a cluster that breaks", func() {
 		Expect(r.report().Interrupted).To(ContainSubstring("has not answered since "))
 		Expect(texts(r.report())).To(ContainElement(ContainSubstring("the API server was not ready for ")))
 		r.expectNothingLeft()
-	}, NodeTimeout(lostAPITimeout+startTimeout))
+	}, NodeTimeout(startTimeout+lostTimeout))
 })
