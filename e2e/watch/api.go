@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -22,6 +23,30 @@ type api struct {
 
 	since time.Time // zero while it is ready
 	why   error
+
+	mu    sync.Mutex
+	broke time.Time // when a connection broke off, zero if none did
+}
+
+// brokeOff says that a connection to the API broke off. One that is made while it
+// restarts may have to wait, but is then answered: behind a load balancer a question
+// alone does not show that it was away.
+func (a *api) brokeOff(at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.broke.IsZero() {
+		a.broke = at
+	}
+}
+
+// suspect has what broke off be the beginning of a time that it was not ready.
+func (a *api) suspect() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.broke.IsZero() && a.since.IsZero() {
+		a.since, a.why = a.broke, errors.New("its connections broke off")
+	}
+	a.broke = time.Time{}
 }
 
 func (a *api) follow(ctx context.Context, client kubernetes.Interface) {
@@ -33,6 +58,7 @@ func (a *api) follow(ctx context.Context, client kubernetes.Interface) {
 			a.told(asked, false)
 			return
 		case err == nil:
+			a.suspect()
 			a.told(time.Now(), true)
 			a.since = time.Time{}
 		default:
@@ -45,7 +71,7 @@ func (a *api) follow(ctx context.Context, client kubernetes.Interface) {
 
 // away takes in that it was not ready when it was asked.
 func (a *api) away(asked time.Time, err error) {
-	if a.since.IsZero() {
+	if a.suspect(); a.since.IsZero() {
 		a.since = asked
 	}
 	a.why = err // the last says most: the first may be a connection that broke

@@ -117,3 +117,41 @@ func TestLost(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswersThatWait: where a load balancer holds a question until the API server is
+// back, broken connections tell that it was away.
+func TestAnswersThatWait(t *testing.T) {
+	const away = "10s the API server was not ready for 4s, from 00:00:10 to 00:00:14: its connections broke off"
+	for name, test := range map[string]struct {
+		broken int // the second in which a connection breaks off
+		back   int // when questions are answered
+		want   []string
+	}{
+		"a restart":                     {10, 14, []string{away}},
+		"a watch that has had its time": {10, 0, nil},
+		"slow":                          {0, 14, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := client(t, func(*http.Request) (int, string, error) {
+					if s := int(time.Since(began).Seconds()); s >= 10 && s < test.back {
+						time.Sleep(time.Until(began.Add(time.Duration(test.back) * time.Second)))
+					}
+					return 200, "ok", nil
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				teller, texts := told()
+				a := &api{Options: Options{Cluster: "c"}.filled(), teller: teller}
+				if test.broken > 0 {
+					time.AfterFunc(time.Duration(test.broken)*time.Second, func() { a.brokeOff(time.Now()) })
+				}
+				a.follow(ctx, c)
+				if diff := cmp.Diff(test.want, *texts, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
+					t.Errorf("incidents (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

@@ -25,6 +25,8 @@ type watched struct {
 	nodes map[string]*nodeState
 	// heard says when a node's kubelet last said that it lives, "" if nobody knows.
 	heard func(node string) string
+	// brokeOff hears when a watch broke off.
+	brokeOff func(at time.Time)
 }
 
 type nodeState struct {
@@ -34,8 +36,11 @@ type nodeState struct {
 }
 
 // followNodes tells of the times that nodes were not Ready.
-func followNodes(ctx context.Context, client kubernetes.Interface, o Options, t *teller) {
-	w := &watched{o, t, map[string]*nodeState{}, func(node string) string { return lastHeard(ctx, client, node) }}
+func followNodes(ctx context.Context, client kubernetes.Interface, a *api) {
+	w := &watched{
+		Options: a.Options, teller: a.teller, nodes: map[string]*nodeState{}, brokeOff: a.brokeOff,
+		heard: func(node string) string { return lastHeard(ctx, client, node) },
+	}
 	for ctx.Err() == nil {
 		w.follow(ctx, client)
 		wait.For(ctx, every)
@@ -66,6 +71,9 @@ func (w *watched) follow(ctx context.Context, client kubernetes.Interface) {
 		case <-tick.C:
 			w.overdue(time.Now())
 		case e, ok := <-changes.ResultChan():
+			if !ok {
+				w.brokeOff(time.Now())
+			}
 			if !ok || !w.change(e, time.Now()) {
 				return
 			}

@@ -76,10 +76,10 @@ func Cluster(ctx context.Context, o Options) error {
 		return fmt.Errorf("making a client of the API: %w", err)
 	}
 	o = o.filled()
-	t := &teller{tell: o.Tell}
+	a := &api{Options: o, teller: &teller{tell: o.Tell}}
 	var group sync.WaitGroup
-	group.Go(func() { (&api{Options: o, teller: t}).follow(ctx, ask) })
-	group.Go(func() { followNodes(ctx, watch, o, t) })
+	group.Go(func() { a.follow(ctx, ask) })
+	group.Go(func() { followNodes(ctx, watch, a) })
 	group.Wait()
 	return nil
 }

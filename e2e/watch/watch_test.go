@@ -82,7 +82,7 @@ func TestFollowNodes(t *testing.T) {
 		teller, texts = told()
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		group.Go(func() { followNodes(ctx, c, Options{}.filled(), teller) })
+		group.Go(func() { followNodes(ctx, c, &api{Options: Options{}.filled(), teller: teller}) })
 		do := func(err error) {
 			t.Helper()
 			if err != nil {
@@ -150,7 +150,7 @@ func TestALostNode(t *testing.T) {
 					lost = append(lost, fmt.Sprintf("%.0fs %v", time.Since(began).Seconds(), err))
 				}}
 				var group sync.WaitGroup
-				group.Go(func() { followNodes(ctx, c, o.filled(), teller) })
+				group.Go(func() { followNodes(ctx, c, &api{Options: o.filled(), teller: teller}) })
 				at := func(second int, n *corev1.Node) {
 					t.Helper()
 					time.Sleep(time.Until(began.Add(time.Duration(second) * time.Second)))
@@ -205,7 +205,7 @@ func TestFollowNodesThroughGaps(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		teller, texts := told()
-		followNodes(ctx, c, Options{}.filled(), teller)
+		followNodes(ctx, c, &api{Options: Options{}.filled(), teller: teller})
 		want := []string{
 			"40s node a was not Ready for 20s, from 00:00:40 to 00:01:00, when the run ended: R says why",
 			"31s node b was not in the API for 29s, from 00:00:31 to 00:01:00, when the run ended",
@@ -215,6 +215,27 @@ func TestFollowNodesThroughGaps(t *testing.T) {
 		}
 		if asked > 61 {
 			t.Errorf("asked %d times in a minute", asked)
+		}
+	})
+}
+
+// TestABrokenWatchIsTold: the first time that one breaks off is kept.
+func TestABrokenWatchIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := fake.NewClientset(node("a", corev1.ConditionTrue))
+		c.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+			w := watch.NewFake()
+			time.AfterFunc(10*time.Second, w.Stop)
+			return true, w, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		teller, _ := told()
+		a := &api{Options: Options{}.filled(), teller: teller}
+		followNodes(ctx, c, a)
+		if got := a.broke.Sub(began); got != 10*time.Second {
+			t.Errorf("broke off after %s", got)
 		}
 	})
 }
