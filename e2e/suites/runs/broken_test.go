@@ -1,6 +1,7 @@
 package runs_test
 
 import (
+	"context"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -20,9 +21,9 @@ const (
 )
 
 // ready waits until the cluster is whole again.
-func ready(ctx SpecContext) {
+func ready(ctx context.Context, e *harness.Engine) {
 	GinkgoHelper()
-	c.AwaitNodes(ctx, engine(ctx), 3*time.Minute)
+	c.AwaitNodes(ctx, e, 3*time.Minute)
 }
 
 // expectCounted checks that report and exit code say the same of how many specs ran.
@@ -41,7 +42,7 @@ var _ = Describe("A run on a cluster that breaks", func() {
 		e, victim := engine(ctx), c.Name+"-worker-2"
 		r := start(ctx)
 		r.awaitSpecs(ctx)
-		DeferCleanup(ready)
+		DeferCleanup(ready, e)
 		Expect(e.Kill(ctx, victim)).To(Succeed())
 		DeferCleanup(e.Start, victim)
 		result := r.wait()
@@ -55,9 +56,10 @@ var _ = Describe("A run on a cluster that breaks", func() {
 	}, NodeTimeout(startTimeout+lostTimeout))
 
 	It("goes through a restart of the API server, and says when", harness.Long, func(ctx SpecContext) {
+		e := engine(ctx)
 		r := start(ctx)
 		r.awaitSpecs(ctx)
-		DeferCleanup(ready)
+		DeferCleanup(ready, e)
 		c.MustExec(ctx, c.Name+"-control-plane-1", "pkill", "-KILL", "kube-apiserver")
 		result := r.wait()
 		expectCounted(r, result)
@@ -69,7 +71,7 @@ var _ = Describe("A run on a cluster that breaks", func() {
 		e, controlPlane := engine(ctx), c.Name+"-control-plane-1"
 		r := start(ctx)
 		r.awaitSpecs(ctx)
-		DeferCleanup(ready)
+		DeferCleanup(ready, e)
 		Expect(e.Kill(ctx, controlPlane)).To(Succeed())
 		DeferCleanup(e.Start, controlPlane)
 		result := r.wait()

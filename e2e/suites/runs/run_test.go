@@ -118,6 +118,12 @@ func (r *run) journal() (begun, passed []string) {
 	return begun, passed
 }
 
+// interrupted says whether a spec has been interrupted.
+func (r *run) interrupted() bool {
+	data, err := os.ReadFile(filepath.Join(r.dir, "events.jsonl"))
+	return err == nil && bytes.Contains(data, []byte(`"state":"interrupted"`))
+}
+
 // startTimeout bounds a run's way to its first specs: its plan, its preflight, and
 // each process reading thousands of specs, beside whatever else the machine does.
 const startTimeout = 4 * time.Minute

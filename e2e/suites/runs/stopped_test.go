@@ -75,6 +75,8 @@ var _ = Describe("A run that is stopped", func() {
 		r := start(ctx, "--create", "--name", name)
 		r.awaitSpecs(ctx)
 		Expect(r.Signal(syscall.SIGINT)).To(Succeed())
+		// Two signals at once are one.
+		Eventually(ctx, r.interrupted).WithTimeout(graceTimeout).WithPolling(20 * time.Millisecond).Should(BeTrue())
 		Expect(r.Signal(syscall.SIGINT)).To(Succeed())
 		asked := time.Now()
 		result := r.wait()
