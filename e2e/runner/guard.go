@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
@@ -42,11 +43,14 @@ type guard struct {
 }
 
 // newGuard starts a guard that is on its guard. grace is how long the program may
-// clean up.
-func newGuard(grace time.Duration) (*guard, error) {
+// clean up, lock a file that the guard keeps open, or nil.
+func newGuard(grace time.Duration, lock *os.File) (*guard, error) {
 	seconds := int(grace.Round(time.Second) / time.Second)
 	cmd := exec.Command("/bin/sh", "-c", guardScript, "guard", strconv.Itoa(seconds)) //nolint:noctx // it is ended with its group
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Setpgid: true}
+	if lock != nil {
+		cmd.ExtraFiles = []*os.File{lock}
+	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the suite's guard: %w", err)

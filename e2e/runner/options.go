@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/kluster-project/kluster/e2e/event"
@@ -57,6 +58,9 @@ type Options struct {
 	// Bound, if not nil, gives a context that ends also with what this part of a run
 	// alone depends on, such as its cluster.
 	Bound func(context.Context) (context.Context, context.CancelFunc)
+	// Lock, if not nil, is a file whose lock is held until the suite has ended, also
+	// when this process has ended before it.
+	Lock *os.File
 	// Kill ends the suite at once when it is closed, without cleaning up.
 	Kill <-chan struct{}
 }

@@ -84,7 +84,7 @@ func (r *run) begin(what round) error {
 func (r *run) execute(ctx context.Context, cmd *exec.Cmd, dir string, what round, unfollow func()) error {
 	defer unfollow()
 	var err error
-	if r.guard, err = newGuard(r.Grace); err != nil {
+	if r.guard, err = newGuard(r.Grace, r.Lock); err != nil {
 		return err
 	}
 	defer r.guard.end()

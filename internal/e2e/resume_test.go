@@ -56,7 +56,9 @@ func TestMain(m *testing.M) {
 func TestAKilledRunIsTakenUp(t *testing.T) {
 	r, clusters := newRunner(t)
 	waiting, dir := filepath.Join(t.TempDir(), "waiting"), filepath.Join(t.TempDir(), "report")
+	clean := filepath.Join(t.TempDir(), "clean")
 	t.Setenv("WAITING", waiting)
+	t.Setenv("CLEAN_WHEN", clean)
 	text, err := json.Marshal(helped{clusters.api, r.CacheDir, dir})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +75,14 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
+	again := Options{Suite: cutOff, Dir: dir, Target: toCreate("a", "b"), Resume: true}
+	if _, err := r.Run(t.Context(), again); failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), "is still under way") {
+		t.Errorf("taken up while a spec cleans up: %v", err)
+	}
+	if err := os.WriteFile(clean, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	awaitUnlocked(t, dir)
 	was, err := LoadRecord(dir)
 	if err != nil || len(was.Parts) != 2 || exists(filepath.Join(dir, report.FileName)) {
 		t.Fatalf("record %+v, err %v", was, err)
@@ -84,7 +94,7 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 			}
 		}
 	}
-	got, err := r.Run(t.Context(), Options{Suite: cutOff, Dir: dir, Target: toCreate("a", "b"), Resume: true})
+	got, err := r.Run(t.Context(), again)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +109,21 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 	}
 	if !slices.Equal(clusters.created, []string{"a", "b"}) {
 		t.Errorf("created %v", clusters.created)
+	}
+}
+
+// awaitUnlocked waits until nobody holds the lock of a folder.
+func awaitUnlocked(t *testing.T, dir string) {
+	t.Helper()
+	file, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		if !wait.For(t.Context(), 10*time.Millisecond) {
+			t.Fatalf("%s is locked", dir)
+		}
 	}
 }
 

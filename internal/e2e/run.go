@@ -28,9 +28,10 @@ type run struct {
 	version  string // of Kubernetes, that the programs are built for
 	programs []program
 	parts    []report.Part
-	record   *Record // of the run, once it is known or taken up
-	kept     bool    // the record is in the report's folder
-	ended    bool    // nothing is left to run
+	record   *Record  // of the run, once it is known or taken up
+	kept     bool     // the record is in the report's folder
+	ended    bool     // nothing is left to run
+	lock     *os.File // of the report's folder
 	deadline time.Time
 	// configurations are the digests of those of clusters to make.
 	configurations map[*config.Cluster]string
@@ -230,16 +231,19 @@ func (r *run) makeDir(_ context.Context, _ status.Step) error {
 	return nil
 }
 
-// lockDir keeps the report's folder for this run, as long as its process lives.
+// lockDir keeps the report's folder for this run, as long as its process lives, and
+// those of its suite.
 func (r *run) lockDir() error {
 	dir, err := os.Open(r.opt.Dir)
 	if err != nil {
 		return fmt.Errorf("folder of the report: %w", err)
 	}
 	r.later(func() { dir.Close() })
+	r.lock = dir
 	err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return usageError(fmt.Errorf("the run in %s is still under way", r.opt.Dir), "wait for its end, or interrupt it")
+		return usageError(fmt.Errorf("the run in %s is still under way", r.opt.Dir),
+			"wait for its end, or interrupt it; if kluster was killed, specs clean up for three minutes at most")
 	}
 	if err != nil {
 		return fmt.Errorf("locking the folder of the report: %w", err)

@@ -112,7 +112,7 @@ func (r *run) optionsOf(p program) runner.Options {
 	o := runner.Options{
 		Program: p.Program, Suite: r.suite.Name, Dir: filepath.Join(r.opt.Dir, p.name), Resume: r.opt.Resume,
 		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Deadline: r.deadline,
-		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Parts: r.parts, Kill: r.opt.Kill,
+		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Parts: r.parts, Lock: r.lock, Kill: r.opt.Kill,
 	}
 	if r.opt.Certification != nil {
 		o.Args = append(slices.Clone(o.Args), "--report-dir="+r.opt.Dir) // for its own junit_01.xml

@@ -3,6 +3,7 @@
 package resumes
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -24,6 +25,13 @@ var _ = ginkgo.Describe("cut off", func() {
 			return
 		}
 		f.Close()
+		ginkgo.DeferCleanup(func() {
+			for ctx := context.Background(); os.Getenv("CLEAN_WHEN") != "" && wait.For(ctx, 10*time.Millisecond); {
+				if _, err := os.Stat(os.Getenv("CLEAN_WHEN")); err == nil {
+					return
+				}
+			}
+		})
 		wait.For(ctx, time.Minute)
 	})
 })
