@@ -64,22 +64,38 @@ func TestTheUnfitIsRefusedFirst(t *testing.T) {
 		code       int
 		want       string
 	}{
-		"one schedulable node": {api: unfit("v1.36.3", worker("a"), cordoned(worker("b"))), code: failure.CodeHost,
-			want: "needs 2 nodes that any pod may run on, and the cluster has 1: b is cordoned"},
-		"the same of somebody else": {api: unfit("v1.36.3+k3s1", worker("a"), cordoned(worker("b"))), kubeconfig: true, code: failure.CodeHost,
-			want: "and the cluster has 1: b is cordoned"},
-		"another version": {api: unfit("v1.20.0", two...), kubeconfig: true, code: failure.CodeHost,
-			want: "kubeconfig is of Kubernetes v1.20.0, of which there are no specs here"},
-		"no API": {api: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: failure.CodeHost,
-			want: "asking cluster c for its version"},
-		"a folder that cannot be written": {api: unfit("v1.36.3", two...), dir: "/proc/report", code: failure.CodeUsage,
-			want: "folder of the report: mkdir /proc/report"},
-		"certified on kluster's own": {api: unfit("v1.36.3", two...), certified: true, code: failure.CodeUsage,
-			want: "no certification with stand-ins for upstream's parts: registry.k8s.io/"},
-		"certified with stand-ins": {api: unfit("v1.36.3", worker("a", pulled), worker("b", standIn)), kubeconfig: true, certified: true, code: failure.CodeUsage,
-			want: "no certification with stand-ins for upstream's parts: registry.k8s.io/e2e-test-images/agnhost:2.63.0 (nodes have it without the digest sha256:"},
-		"certified in a version of which digests are not known": {api: unfit("v1.35.4", two...), kubeconfig: true, certified: true, code: failure.CodeUsage,
-			want: "upstream's digests are not known here of registry.k8s.io/etcd:3.6.6-0"},
+		"one schedulable node": {
+			api: unfit("v1.36.3", worker("a"), cordoned(worker("b"))), code: failure.CodeHost,
+			want: "needs 2 nodes that any pod may run on, and the cluster has 1: b is cordoned",
+		},
+		"the same of somebody else": {
+			api: unfit("v1.36.3+k3s1", worker("a"), cordoned(worker("b"))), kubeconfig: true, code: failure.CodeHost,
+			want: "and the cluster has 1: b is cordoned",
+		},
+		"another version": {
+			api: unfit("v1.20.0", two...), kubeconfig: true, code: failure.CodeHost,
+			want: "kubeconfig is of Kubernetes v1.20.0, of which there are no specs here",
+		},
+		"no API": {
+			api: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: failure.CodeHost,
+			want: "asking cluster c for its version",
+		},
+		"a folder that cannot be written": {
+			api: unfit("v1.36.3", two...), dir: "/proc/report", code: failure.CodeUsage,
+			want: "folder of the report: mkdir /proc/report",
+		},
+		"certified on kluster's own": {
+			api: unfit("v1.36.3", two...), certified: true, code: failure.CodeUsage,
+			want: "no certification with stand-ins for upstream's parts: registry.k8s.io/",
+		},
+		"certified with stand-ins": {
+			api: unfit("v1.36.3", worker("a", pulled), worker("b", standIn)), kubeconfig: true, certified: true, code: failure.CodeUsage,
+			want: "no certification with stand-ins for upstream's parts: registry.k8s.io/e2e-test-images/agnhost:2.63.0 (nodes have it without the digest sha256:",
+		},
+		"certified in a version of which digests are not known": {
+			api: unfit("v1.35.4", two...), kubeconfig: true, certified: true, code: failure.CodeUsage,
+			want: "upstream's digests are not known here of registry.k8s.io/etcd:3.6.6-0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, clusters := newRunner(t)
