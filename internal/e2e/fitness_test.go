@@ -77,7 +77,7 @@ func TestTheUnfitIsRefusedFirst(t *testing.T) {
 			want: "kubeconfig is of Kubernetes v1.20.0, of which there are no specs here",
 		},
 		"no API": {
-			api: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, code: failure.CodeHost,
+			api: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusBadGateway) }, code: failure.CodeHost,
 			want: "asking cluster c for its version",
 		},
 		"a folder that cannot be written": {
