@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // mostListed is how many images of a node the API lists, at most and by default.
@@ -36,4 +40,24 @@ func (e *examination) listedImages(context.Context) []Problem {
 		})
 	}
 	return problems
+}
+
+// Listed gives the names of each image that the API lists of some node: tags
+// ("name:tag") and digests ("name@sha256:...").
+func Listed(ctx context.Context, config *rest.Config) ([][]string, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the API: %w", err)
+	}
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var names [][]string
+	for _, n := range nodes.Items {
+		for _, image := range n.Status.Images {
+			names = append(names, image.Names)
+		}
+	}
+	return names, nil
 }

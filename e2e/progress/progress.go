@@ -133,6 +133,13 @@ func (d *Display) Incident(cluster, text string) {
 	d.line("%s %s", d.screen.Paint("!", "33"), plain(text))
 }
 
+// Note prints a line that stays, above the live part.
+func (d *Display) Note(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.line("%s", text)
+}
+
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return plain(line)

@@ -10,11 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/kluster-project/kluster/e2e/event"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/suite"
+	"github.com/kluster-project/kluster/internal/shell"
 )
 
 // command is the suite's program with ginkgo's flags and the runner's.
@@ -27,7 +28,7 @@ func (r *run) command(dir string, what round) (*exec.Cmd, error) {
 		}
 	}
 	flags := append(filterFlags(filter), "--no-color", "--v", "--silence-skips",
-		"--seed="+strconv.FormatInt(r.Seed, 10), "--timeout="+r.Timeout.String())
+		"--seed="+strconv.FormatInt(r.Seed, 10), "--timeout="+time.Until(r.Deadline).Round(time.Millisecond).String())
 	flags = append(flags, r.GinkgoFlags...)
 	var cmd *exec.Cmd
 	if what.procs > 1 {
@@ -55,9 +56,6 @@ func (r *run) command(dir string, what round) (*exec.Cmd, error) {
 		}
 		cmd.Env = append(cmd.Env, suite.TimingsEnv+"="+file)
 	}
-	// Signals of the terminal are for the runner alone, and what the suite starts
-	// can be ended with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd, nil
 }
 
@@ -67,16 +65,13 @@ func (p Program) wrapped(dir string) (string, error) {
 	if p.WorkDir == "" {
 		return p.Path, nil
 	}
-	script := fmt.Sprintf("#!/bin/sh\ncd %s && exec %s \"$@\"\n", quoted(p.WorkDir), quoted(p.Path))
+	script := fmt.Sprintf("#!/bin/sh\ncd %s && exec %s \"$@\"\n", shell.Quote(p.WorkDir), shell.Quote(p.Path))
 	path := filepath.Join(dir, filepath.Base(p.Path))
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		return "", fmt.Errorf("writing a script that starts the suite: %w", err)
 	}
 	return path, nil
 }
-
-// quoted is a text that a shell takes for one word.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // filterFlags are ginkgo's flags for a filter.
 func filterFlags(f report.Filter) []string {

@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -19,20 +21,24 @@ func (h history) report() *report.Report {
 	first := h[0]
 	r := &report.Report{
 		APIVersion: report.APIVersion, Kind: report.Kind,
-		Suite: first.Begin.Suite, Started: first.Time, Ended: h[len(h)-1].Time,
+		Suite: first.Begin.Suite, Started: first.Time, Ended: first.Time,
 		Procs: first.Begin.Procs, Seed: first.Begin.Seed, Filter: first.Begin.Filter,
 	}
-	specs := newSpecs(h.plan())
+	specs, over := newSpecs(h.plan()), true
 	for i, e := range h {
+		if e.Time.After(r.Ended) {
+			r.Ended = e.Time
+		}
 		switch e.Kind {
 		case kindBegin:
 			if i > 0 && e.Begin.Round == 0 {
 				r.Resumed++
 			}
-			r.Interrupted = ""
+			r.Clusters, r.Parts = addNew(r.Clusters, e.Begin.Clusters, clusterKey), addNew(r.Parts, e.Begin.Parts, partKey)
+			r.Interrupted, over = "", false
 			specs.cut()
 		case kindOver:
-			r.Interrupted = e.Message
+			r.Interrupted, over = e.Message, true
 		case kindIncident:
 			r.Incidents = append(r.Incidents, report.Incident{Time: e.Time, Text: e.Message})
 		default:
@@ -40,7 +46,26 @@ func (h history) report() *report.Report {
 		}
 	}
 	r.Specs = specs.all()
+	if !over && slices.ContainsFunc(r.Specs, func(s report.Spec) bool { return s.State == report.Missing }) {
+		r.Interrupted = errLost.Error()
+	}
 	return r
+}
+
+// errLost is why a run ended of which the journal does not tell the end.
+var errLost = errors.New("the runner was killed")
+
+// Recorded is the report of what the journal of a folder tells, nil if no spec of
+// it has begun.
+func Recorded(dir string) (*report.Report, error) {
+	h, err := readJournal(dir)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNotBegun) {
+		return nil, nil //nolint:nilnil // there is nothing to tell, which is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.report(), nil
 }
 
 // specs collects attempts by the name of the spec.

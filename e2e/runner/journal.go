@@ -44,6 +44,9 @@ type begin struct {
 	Procs  int           `json:"procs"`
 	Seed   int64         `json:"seed"`
 	Filter report.Filter `json:"filter"`
+	// Clusters and Parts are what it runs on and with.
+	Clusters []report.Cluster `json:"clusters,omitempty"`
+	Parts    []report.Part    `json:"parts,omitempty"`
 	// Plan is the whole plan, in the first line alone.
 	Plan *Plan `json:"plan,omitempty"`
 }
@@ -58,23 +61,39 @@ type journal struct {
 // maxLine bounds what a line may hold.
 const maxLine = 8 << 20
 
-// openJournal opens the journal of a folder to append to it. Unless it is taken
-// up again, the folder must not have one.
-func openJournal(dir string, resume bool) (*journal, error) {
+// errNotBegun is a journal whose first line was not written, or not whole.
+var errNotBegun = errors.New("no spec of it ran")
+
+// opening is what may be done to open a journal: to begin one, to take one up. With
+// both it is begun where there is none, or nothing in it.
+type opening struct{ begin, resume bool }
+
+func (o opening) flags() int {
 	flags := os.O_RDWR | os.O_APPEND
-	if !resume {
-		flags |= os.O_CREATE | os.O_EXCL
+	if o.begin {
+		flags |= os.O_CREATE
 	}
-	file, err := os.OpenFile(filepath.Join(dir, JournalFile), flags, 0o644)
+	if !o.resume {
+		flags |= os.O_EXCL
+	}
+	return flags
+}
+
+// openJournal opens the journal of a folder to append to it.
+func openJournal(dir string, how opening) (*journal, error) {
+	file, err := os.OpenFile(filepath.Join(dir, JournalFile), how.flags(), 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
 	j := &journal{file: file}
 	err = j.lock()
-	if err == nil && resume {
+	if err == nil && how.resume {
 		j.log, err = readJournal(dir)
+		if how.begin && errors.Is(err, errNotBegun) {
+			err = file.Truncate(0)
+		}
 	}
-	if err == nil && resume {
+	if err == nil && how.resume {
 		err = j.endLine()
 	}
 	if err != nil {
@@ -170,8 +189,11 @@ func parseJournal(r io.Reader) (history, error) {
 	for n := 1; lines.Scan(); n++ {
 		var e entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			if n == 1 || !cutOff(err) {
+			switch {
+			case !cutOff(err):
 				return nil, fmt.Errorf("line %d: %w", n, err)
+			case n == 1:
+				return nil, fmt.Errorf("line 1: %w: %w", err, errNotBegun)
 			}
 			continue
 		}
@@ -183,8 +205,11 @@ func parseJournal(r io.Reader) (history, error) {
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	if len(log) == 0 || log[0].Begin == nil || log[0].Begin.Plan == nil {
-		return nil, errors.New("it does not begin with a plan: no spec of it ran")
+	if len(log) == 0 {
+		return nil, fmt.Errorf("it does not begin with a plan: %w", errNotBegun)
+	}
+	if log[0].Begin == nil || log[0].Begin.Plan == nil {
+		return nil, errors.New("it does not begin with a plan")
 	}
 	return log, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +26,7 @@ func beginning(names ...string) entry {
 
 func TestJournal(t *testing.T) {
 	dir := t.TempDir()
-	j, err := openJournal(dir, false)
+	j, err := openJournal(dir, opening{begin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestJournal(t *testing.T) {
 	if err := j.close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openJournal(dir, false); err == nil {
+	if _, err := openJournal(dir, opening{begin: true}); err == nil {
 		t.Error("a journal was begun twice")
 	}
 	path := filepath.Join(dir, JournalFile)
@@ -56,7 +57,7 @@ func TestJournal(t *testing.T) {
 	if err := os.WriteFile(path, data[:len(data)-9], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if j, err = openJournal(dir, true); err != nil {
+	if j, err = openJournal(dir, opening{resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.add(entry{Event: event.Event{Kind: kindIncident, Message: "taken up"}}); err != nil {
@@ -83,18 +84,18 @@ func TestJournal(t *testing.T) {
 
 func TestJournalIsLocked(t *testing.T) {
 	dir := t.TempDir()
-	j, err := openJournal(dir, false)
+	j, err := openJournal(dir, opening{begin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := j.add(beginning("a")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openJournal(dir, true); err == nil || !strings.Contains(err.Error(), "is still under way") {
+	if _, err := openJournal(dir, opening{resume: true}); err == nil || !strings.Contains(err.Error(), "is still under way") {
 		t.Errorf("error: %v", err)
 	}
 	j.close()
-	if j, err = openJournal(dir, true); err != nil {
+	if j, err = openJournal(dir, opening{resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	j.close()
@@ -103,11 +104,56 @@ func TestJournalIsLocked(t *testing.T) {
 func TestEmptyJournal(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 { // the first leaves nothing behind
-		j, err := openJournal(dir, false)
+		j, err := openJournal(dir, opening{begin: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		j.close()
+	}
+}
+
+// TestNothingWritten sees that a runner that was killed before it had written its
+// first line has begun nothing.
+func TestNothingWritten(t *testing.T) {
+	for name, text := range map[string]string{"nothing": "", "half a line": `{"kind":"beg`} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, JournalFile), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if r, err := Recorded(dir); r != nil || err != nil {
+				t.Errorf("recorded: %+v, %v", r, err)
+			}
+			j, err := openJournal(dir, opening{begin: true, resume: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := j.add(beginning("a")); err != nil {
+				t.Fatal(err)
+			}
+			j.close()
+			if r, err := Recorded(dir); err != nil || len(r.Specs) != 1 {
+				t.Errorf("recorded: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// TestLost sees that the report of a run whose runner was killed says so, as long as
+// something is left of it.
+func TestLost(t *testing.T) {
+	early := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	h := history{
+		beginning("a"),
+		{Event: event.Event{Kind: event.Start, Spec: "a", Time: early.Add(time.Minute)}},
+		{Event: event.Event{Kind: kindIncident, Message: "a node was away", Time: early}},
+	}
+	if r := h.report(); r.Interrupted != errLost.Error() || !r.Ended.Equal(early.Add(time.Minute)) || len(r.Incidents) != 1 {
+		t.Errorf("report: %+v", r)
+	}
+	h = append(h, entry{Event: event.Event{Kind: event.End, Spec: "a", State: "passed"}})
+	if r := h.report(); r.Interrupted != "" {
+		t.Errorf("interrupted: %q", r.Interrupted)
 	}
 }
 

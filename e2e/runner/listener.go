@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/e2e/event"
+	"github.com/kluster-project/kluster/e2e/report"
 )
 
 // evidenceTimeout is how long collecting evidence may hold a spec that failed.
@@ -58,6 +59,7 @@ func (l *listener) accept(ctx context.Context) {
 			return
 		}
 		l.heard.Store(true)
+		l.guard.watches()
 		l.group.Go(func() { l.hear(ctx, conn) })
 	}
 }
@@ -113,10 +115,15 @@ func (l *listener) hear(ctx context.Context, conn net.Conn) {
 	}
 	if running.Spec != "" && !l.killed.Load() {
 		l.Watch.Event(l.Cluster, event.Event{Time: time.Now(), Kind: event.End, Proc: running.Proc, Spec: running.Spec})
-		if err := l.incident(running.Proc, "process %d of the suite died while it ran %q", running.Proc, running.Spec); err != nil {
+		if err := l.went(running.Proc, "process %d of the suite died while it ran %q", running.Proc, running.Spec); err != nil {
 			l.fail(err)
 		}
 	}
+}
+
+// went tells of an incident that has just been.
+func (l *listener) went(proc int, format string, args ...any) error {
+	return l.incident(proc, report.Incident{Time: time.Now(), Text: fmt.Sprintf(format, args...)})
 }
 
 // take takes in an event, and answers it.
@@ -143,7 +150,7 @@ func (l *listener) evidence(ctx context.Context, e event.Event) string {
 	defer cancel()
 	dir, err := l.Evidence(ctx, e)
 	if err != nil {
-		if err := l.incident(0, "no evidence of %q could be had: %v", e.Spec, err); err != nil {
+		if err := l.went(0, "no evidence of %q could be had: %v", e.Spec, err); err != nil {
 			l.fail(err)
 		}
 	}

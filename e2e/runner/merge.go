@@ -20,8 +20,11 @@ import (
 // one report of them below the folder. Parts without specs are left out.
 func RunAll(ctx context.Context, dir string, parts []Options) (*report.Report, error) {
 	parts = slices.DeleteFunc(slices.Clone(parts), func(o Options) bool {
-		return o.Exact && o.Plan != nil && len(o.Plan.Specs) == 0 && !o.Resume
+		return o.Plan != nil && len(o.Plan.Specs) == 0
 	})
+	if len(parts) == 1 && parts[0].Dir == dir {
+		return Run(ctx, parts[0])
+	}
 	done := make([]Part, len(parts))
 	errs := make([]error, len(parts))
 	var group sync.WaitGroup
@@ -32,7 +35,7 @@ func RunAll(ctx context.Context, dir string, parts []Options) (*report.Report, e
 			if err != nil {
 				err = fmt.Errorf("on %s: %w", o.Cluster, err)
 			}
-			done[i], errs[i] = Part{Report: r, Dir: rel}, errors.Join(err, relErr)
+			done[i], errs[i] = Part{Report: r, Dir: rel, Cluster: o.Cluster}, errors.Join(err, relErr)
 		})
 	}
 	group.Wait()
@@ -75,6 +78,8 @@ func NotRun(o Options, cause error) *report.Report {
 type Part struct {
 	Report *report.Report
 	Dir    string // its folder, relative to that of the merged report
+	// Cluster is named with its incidents, "" where there is but one.
+	Cluster string
 }
 
 // Merge makes one report of several of the same suite, at least one. A spec that
@@ -95,12 +100,17 @@ func Merge(parts []Part) *report.Report {
 		}
 		merged.Procs += r.Procs
 		merged.Resumed = max(merged.Resumed, r.Resumed)
-		merged.Incidents = append(merged.Incidents, r.Incidents...)
+		for _, i := range r.Incidents {
+			if part.Cluster != "" {
+				i.Text = part.Cluster + ": " + i.Text
+			}
+			merged.Incidents = append(merged.Incidents, i)
+		}
 		if r.Interrupted != "" && !slices.Contains(interrupted, r.Interrupted) {
 			interrupted = append(interrupted, r.Interrupted)
 		}
-		merged.Clusters = addNew(merged.Clusters, r.Clusters, func(c report.Cluster) string { return c.Name })
-		merged.Parts = addNew(merged.Parts, r.Parts, func(p report.Part) string { return p.Name + " " + p.Digest })
+		merged.Clusters = addNew(merged.Clusters, r.Clusters, clusterKey)
+		merged.Parts = addNew(merged.Parts, r.Parts, partKey)
 		for _, s := range r.Specs {
 			into := specs.spec(s.Name, s.Labels)
 			into.Attempts = append(into.Attempts, moved(s.Attempts, part.Dir)...)
@@ -127,6 +137,12 @@ func moved(attempts []report.Attempt, dir string) []report.Attempt {
 	}
 	return out
 }
+
+// clusterKey and partKey are equal for what a report names once. A cluster that was
+// made anew may be another in all but its name.
+func clusterKey(c report.Cluster) string { return fmt.Sprintf("%+v", c) }
+
+func partKey(p report.Part) string { return p.Name + " " + p.Digest }
 
 // addNew appends what is not there yet.
 func addNew[T any](to, more []T, key func(T) string) []T {

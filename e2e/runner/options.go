@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/kluster-project/kluster/e2e/event"
@@ -19,8 +20,10 @@ type Options struct {
 	Suite   string // the suite's name in the report
 	Cluster string // the name of the cluster that specs run on
 	// Dir is the folder of the report, made if need be. It must not hold a
-	// journal, unless Resume takes up the run that it tells of.
-	Dir    string
+	// journal, unless Resume is set.
+	Dir string
+	// Resume takes up the run that Dir's journal tells of. With a Plan there need
+	// be none: no spec of it has begun.
 	Resume bool
 	// Filter is what ginkgo shall pick.
 	Filter report.Filter
@@ -30,8 +33,9 @@ type Options struct {
 	Exact bool
 	Procs int   // parallel processes, at most: no more than specs that can use them
 	Seed  int64 // 0 for one of its own
-	// Timeout is how long the suite may run, 0 for a day.
-	Timeout time.Duration
+	// Deadline is when the specs must have ended, those that are run again too;
+	// zero for a day from now.
+	Deadline time.Time
 	// Grace is how long an interrupted suite may clean up, 0 for three minutes.
 	Grace time.Duration
 	// RerunFailed is how often specs that failed are run again, alone.
@@ -43,8 +47,20 @@ type Options struct {
 	// Evidence collects what explains a failure before the spec cleans up, and
 	// gives a folder relative to Dir. It may be called from several goroutines.
 	Evidence func(context.Context, event.Event) (string, error)
+	// Clusters and Parts are what the run is made with, for its report.
+	Clusters []report.Cluster
+	Parts    []report.Part
+	// Beside runs beside the specs until ctx ends, which it does with them, and
+	// tells what went wrong meanwhile; nil for nothing.
+	Beside func(ctx context.Context, tell func(report.Incident))
 	// Watch hears what happens, nil for nobody.
 	Watch Watch
+	// Bound, if not nil, gives a context that ends also with what this part of a run
+	// alone depends on, such as its cluster.
+	Bound func(context.Context) (context.Context, context.CancelFunc)
+	// Lock, if not nil, is a file whose lock is held until the suite has ended, also
+	// when this process has ended before it.
+	Lock *os.File
 	// Kill ends the suite at once when it is closed, without cleaning up.
 	Kill <-chan struct{}
 }
@@ -76,8 +92,8 @@ func (deaf) Event(string, event.Event) {}
 func (deaf) Incident(string, string)   {}
 
 const (
-	defaultTimeout = 24 * time.Hour
-	defaultGrace   = 3 * time.Minute
+	defaultTime  = 24 * time.Hour
+	defaultGrace = 3 * time.Minute
 )
 
 // filled is o with what was left out.
@@ -97,8 +113,8 @@ func (o Options) filled() (Options, error) {
 	if o.Seed == 0 {
 		o.Seed = time.Now().Unix()
 	}
-	if o.Timeout == 0 {
-		o.Timeout = defaultTimeout
+	if o.Deadline.IsZero() {
+		o.Deadline = time.Now().Add(defaultTime)
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace

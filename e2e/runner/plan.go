@@ -83,7 +83,7 @@ func MakePlan(ctx context.Context, p Program, f report.Filter) (Plan, error) {
 	file := filepath.Join(dir, "plan.json")
 	flags := append(filterFlags(f), "--dry-run", "--no-color", "--succinct", "--silence-skips", "--json-report="+file)
 	args := append([]string{"--test.timeout=0"}, prefixed(flags)...)
-	cmd := exec.CommandContext(ctx, p.Path, append(args, p.Args...)...)
+	cmd := Together(exec.CommandContext(ctx, p.Path, append(args, p.Args...)...))
 	cmd.Dir, cmd.Env = cmp.Or(p.WorkDir, dir), append(os.Environ(), p.Env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/kluster-project/kluster/e2e/event"
 	"github.com/kluster-project/kluster/internal/failure"
@@ -26,6 +28,9 @@ type round struct {
 func (r *run) round(ctx context.Context, what round) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if !time.Now().Before(r.Deadline) {
+		return errOutOfTime
 	}
 	dir, err := tempDir()
 	if err != nil {
@@ -59,27 +64,40 @@ func (r *run) round(ctx context.Context, what round) error {
 
 // begin tells what is about to run.
 func (r *run) begin(what round) error {
-	b := &begin{Suite: r.Suite, Round: what.number, Procs: what.procs, Seed: r.Seed, Filter: r.Filter}
+	b := &begin{
+		Suite: r.Suite, Round: what.number, Procs: what.procs, Seed: r.Seed, Filter: r.Filter,
+		Clusters: r.Clusters, Parts: r.Parts,
+	}
 	if len(r.journal.history()) == 0 {
 		b.Plan = r.Plan
 	}
 	r.Watch.Begin(Begin{Cluster: r.Cluster, Round: what.number, Procs: what.procs, Specs: what.Specs})
-	return r.write(entry{Event: event.Event{Kind: kindBegin}, Begin: b})
+	if err := r.write(entry{Event: event.Event{Kind: kindBegin}, Begin: b}); err != nil {
+		return err
+	}
+	r.beside.begin()
+	return nil
 }
 
 // execute runs the program and listens to it. unfollow ends the following of its
 // log.
 func (r *run) execute(ctx context.Context, cmd *exec.Cmd, dir string, what round, unfollow func()) error {
 	defer unfollow()
+	var err error
+	if r.guard, err = newGuard(r.Grace, r.Lock); err != nil {
+		return err
+	}
+	defer r.guard.end()
 	listener, err := r.listen(ctx, filepath.Join(dir, "socket"))
 	if err != nil {
 		return err
 	}
 	from := len(r.journal.history())
-	if err := cmd.Start(); err != nil {
+	if err := r.guard.start(cmd); err != nil {
 		return errors.Join(fmt.Errorf("starting the suite: %w", err), listener.close())
 	}
 	exit, ended := r.wait(ctx, cmd)
+	r.guard.signal(syscall.SIGKILL)
 	streamErr := listener.close()
 	unfollow()
 	reportErr := r.fill(filepath.Join(dir, "report.json"), from)

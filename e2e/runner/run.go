@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"github.com/kluster-project/kluster/e2e/event"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/internal/failure"
 )
@@ -37,6 +36,11 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Bound != nil {
+		bounded, free := o.Bound(ctx)
+		defer free()
+		ctx = bounded
+	}
 	if o.Plan == nil && !o.Resume {
 		plan, err := MakePlan(ctx, o.Program, o.Filter)
 		if err != nil {
@@ -44,7 +48,7 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 		}
 		o.Plan = &plan
 	}
-	if !o.Resume && len(o.Plan.Specs) == 0 {
+	if o.Plan != nil && len(o.Plan.Specs) == 0 {
 		return nil, failure.New("no spec of the suite matches", failure.Exit(failure.CodeUsage),
 			failure.Hint("look at what was given as label filter, focus and skip"))
 	}
@@ -54,7 +58,9 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	}
 	defer j.close()
 	r := &run{Options: o, journal: j}
+	r.beside = r.newBeside(ctx)
 	err = r.all(ctx)
+	err = errors.Join(err, r.beside.end())
 	if len(j.history()) == 0 {
 		return nil, err
 	}
@@ -64,12 +70,12 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 
 // open opens the journal.
 func (o Options) open() (*journal, error) {
-	if !o.Resume {
+	if o.Plan != nil {
 		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 			return nil, fmt.Errorf("making the report's folder: %w", err)
 		}
 	}
-	j, err := openJournal(o.Dir, o.Resume)
+	j, err := openJournal(o.Dir, opening{begin: o.Plan != nil, resume: o.Resume})
 	switch {
 	case o.Resume && errors.Is(err, os.ErrNotExist):
 		return nil, failure.New(fmt.Sprintf("the folder %s holds no run to take up", o.Dir), failure.Exit(failure.CodeUsage),
@@ -102,6 +108,8 @@ func incomplete(r *report.Report, cause error) error {
 type run struct {
 	Options
 	journal *journal
+	beside  *beside
+	guard   *guard      // of the round
 	killed  atomic.Bool // the suite's processes are made to end
 	heard   atomic.Bool // the suite tells what happens
 	// followed are specs whose end the Watch heard of from the suite's log.
@@ -111,7 +119,7 @@ type run struct {
 // all runs what is to run, then what failed of it.
 func (r *run) all(ctx context.Context) error {
 	todo, exact := r.Plan, r.Exact
-	if r.Resume {
+	if len(r.journal.history()) > 0 {
 		part := r.unfinished()
 		todo, exact = &part, true
 	}
@@ -145,14 +153,6 @@ func (r *run) inState(state report.State) Plan {
 		}
 	}
 	return h.plan().named(names)
-}
-
-// incident is told to everybody. proc is the process of the suite that died, 0
-// for other incidents.
-func (r *run) incident(proc int, format string, args ...any) error {
-	text := fmt.Sprintf(format, args...)
-	r.Watch.Incident(r.Cluster, text)
-	return r.write(entry{Event: event.Event{Kind: kindIncident, Proc: proc, Message: text}})
 }
 
 // write adds to the journal.

@@ -230,7 +230,7 @@ func resume(t *testing.T, o runner.Options, ran int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("begin 0: %d specs, %d procs", 8-ran, o.Procs); rec.all()[0] != want {
+	if want := fmt.Sprintf("begin 0: %d specs, %d procs", 8-ran, min(8-ran, o.Procs)); rec.all()[0] != want {
 		t.Errorf("first heard: %q, want %q", rec.all()[0], want)
 	}
 	if got := outcome(r)["hangs"]; got != "passed: interrupted passed" {
@@ -250,7 +250,7 @@ func resume(t *testing.T, o runner.Options, ran int) {
 // are heard while others run.
 func TestFollowed(t *testing.T) {
 	o := options(t, program(t, stock), "hang || timed")
-	o.Timeout = time.Minute
+	o.Deadline = time.Now().Add(time.Minute)
 	rec := &recorder{}
 	rec.onEach = func(e event.Event) {
 		if strings.HasPrefix(e.Spec, "tiny takes its time") {
@@ -267,64 +267,6 @@ func TestFollowed(t *testing.T) {
 	}
 	if told := slices.DeleteFunc(rec.all(), func(l string) bool { return !strings.HasPrefix(l, "end ") }); len(told) != 6 {
 		t.Errorf("told: %q", told)
-	}
-}
-
-// helperEnv makes this test program run a suite, its value, in the folder that
-// the suite itself is told.
-const helperEnv = "RUNNER_TEST_HELPER"
-
-func helper() {
-	dir := os.Getenv("SUITE_DIR")
-	_, err := runner.Run(context.Background(), runner.Options{
-		Program: runner.Program{Path: os.Getenv(helperEnv)}, Dir: filepath.Join(dir, "report"),
-		Filter: report.Filter{Labels: "hang"}, Procs: 1,
-	})
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
-}
-
-// TestDeadRunner sees that a suite cleans up when the runner was killed, and that
-// what it did is not lost.
-func TestDeadRunner(t *testing.T) {
-	p := program(t, streaming)
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	// What a killed runner leaves goes with the programs of the tests.
-	cmd.Env = append(os.Environ(), helperEnv+"="+p.Path, p.Env[0], "TMPDIR="+built)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	journal := filepath.Join(dirOf(p), "report", runner.JournalFile)
-	whenHanging(t, p, func() {
-		for wait.For(t.Context(), 10*time.Millisecond) {
-			if data, err := os.ReadFile(journal); err == nil && strings.Contains(string(data), `"start"`) {
-				break
-			}
-		}
-		_ = cmd.Process.Kill()
-	})
-	if err := cmd.Wait(); err == nil {
-		t.Error("the runner was not killed")
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dirOf(p), "cleaned")); err == nil {
-			break
-		}
-		if !wait.For(t.Context(), 10*time.Millisecond) {
-			t.Fatal("the suite did not clean up")
-		}
-	}
-	o := options(t, p, "")
-	o.Dir, o.Resume, o.Procs = filepath.Join(dirOf(p), "report"), true, 1
-	if err := os.WriteFile(filepath.Join(dirOf(p), "never"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r, err := runner.Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := outcome(r)["hangs"]; got != "passed: none passed" {
-		t.Errorf("the spec that hung: %s", got)
 	}
 }
 
@@ -497,15 +439,43 @@ func TestWorkDir(t *testing.T) {
 	}
 }
 
-func TestTimeout(t *testing.T) {
+func TestDeadline(t *testing.T) {
 	o := options(t, program(t, streaming), "hang")
-	o.Timeout = time.Second
+	o.Deadline = time.Now().Add(time.Second)
 	r, err := runner.Run(t.Context(), o)
 	if err == nil || !strings.Contains(err.Error(), "Suite Timeout Elapsed") {
 		t.Errorf("error: %v", err)
 	}
 	if got := outcome(r)["hangs"]; got != "failed: timedout" {
 		t.Errorf("the spec that hangs: %s", got)
+	}
+}
+
+// TestDeadlineIsThatOfTheWholeRun: what failed is not run again after it.
+func TestDeadlineIsThatOfTheWholeRun(t *testing.T) {
+	o := options(t, program(t, streaming), "hang")
+	o.Deadline, o.RerunFailed = time.Now().Add(time.Second), 3
+	r, err := runner.Run(t.Context(), o)
+	if got := outcome(r)["hangs"]; got != "failed: timedout" {
+		t.Errorf("the spec that hangs: %s (%v)", got, err)
+	}
+	rec := &recorder{}
+	o.Resume, o.Watch = true, rec
+	if _, err := runner.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "the time for the run is over") {
+		t.Errorf("error: %v", err)
+	}
+	if told := rec.all(); len(told) > 0 {
+		t.Errorf("told %q", told)
+	}
+}
+
+// TestDeafAtTheDeadline sees that a suite that does not end by itself is ended.
+func TestDeafAtTheDeadline(t *testing.T) {
+	o := options(t, program(t, stock), "deaf")
+	o.Deadline, o.Grace, o.Procs = time.Now().Add(time.Second), time.Second, 1
+	_, err := runner.Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "the time for the run is over, then killed: it had not ended after 1s") {
+		t.Errorf("error: %v", err)
 	}
 }
 

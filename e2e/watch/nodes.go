@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,14 +13,20 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/wait"
 )
 
 // watched are the nodes that were Ready once and have a kubelet: specs make nodes of
 // their own, say that they are Ready, and delete them.
 type watched struct {
-	tell  *teller
+	Options
+	*teller
 	nodes map[string]*nodeState
+	// heard says when a node's kubelet last said that it lives, "" if nobody knows.
+	heard func(node string) string
+	// brokeOff hears when a watch broke off.
+	brokeOff func(at time.Time)
 }
 
 type nodeState struct {
@@ -29,8 +36,11 @@ type nodeState struct {
 }
 
 // followNodes tells of the times that nodes were not Ready.
-func followNodes(ctx context.Context, client kubernetes.Interface, t *teller) {
-	w := &watched{t, map[string]*nodeState{}}
+func followNodes(ctx context.Context, client kubernetes.Interface, a *api) {
+	w := &watched{
+		Options: a.Options, teller: a.teller, nodes: map[string]*nodeState{}, brokeOff: a.brokeOff,
+		heard: func(node string) string { return lastHeard(ctx, client, node) },
+	}
 	for ctx.Err() == nil {
 		w.follow(ctx, client)
 		wait.For(ctx, every)
@@ -52,11 +62,18 @@ func (w *watched) follow(ctx context.Context, client kubernetes.Interface) {
 		return
 	}
 	defer changes.Stop()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			w.overdue(time.Now())
 		case e, ok := <-changes.ResultChan():
+			if !ok {
+				w.brokeOff(time.Now())
+			}
 			if !ok || !w.change(e, time.Now()) {
 				return
 			}
@@ -102,12 +119,25 @@ func (w *watched) update(n *corev1.Node, now time.Time) {
 		*s = nodeState{}
 	case !ready && s.since.IsZero():
 		*s = nodeState{since: now, why: why}
+		if silent(n) {
+			s.why += w.heard(n.Name)
+		}
 	}
 }
 
 func (w *watched) remove(name string, now time.Time) {
 	if s := w.nodes[name]; s != nil && s.since.IsZero() {
 		*s = nodeState{since: now, gone: true}
+	}
+}
+
+// overdue gives the cluster up for a node that stays away.
+func (w *watched) overdue(now time.Time) {
+	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
+		s := w.nodes[name]
+		if gone := now.Sub(s.since); w.AllNodes && !s.since.IsZero() && !s.gone && gone >= w.LostAfter {
+			w.Lost(fmt.Errorf("node %s of cluster %s has not been Ready since %s (%s): %s", name, w.Cluster, clock(s.since), status.Short(gone), s.why))
+		}
 	}
 }
 
@@ -125,7 +155,7 @@ func (w *watched) over(name string, s *nodeState, now time.Time, over bool) {
 	if s.gone {
 		what = "node " + name + " was not in the API"
 	}
-	w.tell.lasted(what, s.why, s.since, now, over)
+	w.lasted(what, s.why, s.since, now, over)
 }
 
 // readiness says whether a node is Ready, and if not why.
@@ -136,4 +166,23 @@ func readiness(n *corev1.Node) (ready bool, why string) {
 		}
 	}
 	return false, "no status"
+}
+
+// silent says whether a node is not Ready because nothing is heard of it, which is
+// found out most of a minute after it died.
+func silent(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown
+	})
+}
+
+// lastHeard reads a node's lease, which its kubelet renews every ten seconds.
+func lastHeard(ctx context.Context, client kubernetes.Interface, node string) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node, metav1.GetOptions{})
+	if err != nil || lease.Spec.RenewTime == nil {
+		return ""
+	}
+	return " It was last heard of at " + clock(lease.Spec.RenewTime.Time) + "."
 }

@@ -1,9 +1,11 @@
 // Package watch follows a cluster during a run, beside the specs: when a node was
 // not Ready, and when the API did not answer. A spec that fails in such a time has
-// failed for another reason than its own.
+// failed for another reason than its own, and a cluster whose API stays away is
+// lost to the run.
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,7 +16,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kluster-project/kluster/e2e/report"
-	"github.com/kluster-project/kluster/internal/wait"
 )
 
 const (
@@ -25,13 +26,44 @@ const (
 	patience = 5 * time.Second
 	// shortest is the shortest gap that is told.
 	shortest = 2 * time.Second
+	// lostAfter is how long the API, or a node, may stay away. What was killed and comes
+	// back by itself is back within a minute or two, also on a slow machine; and most of
+	// what Kubernetes' specs wait for they give up after five minutes, so that nothing
+	// that still runs then can pass.
+	lostAfter = 5 * time.Minute
 )
 
-// Cluster follows one until ctx ends, and calls tell with each incident when it is
-// over, or with ctx if it is not. tell is not called twice at once. name, where it
-// is given, begins the incidents' texts: a run may be on several clusters.
-func Cluster(ctx context.Context, name string, config *rest.Config, tell func(report.Incident)) error {
-	asking, watching := rest.CopyConfig(config), rest.CopyConfig(config)
+// Options of a watch.
+type Options struct {
+	Cluster string // its name
+	Config  *rest.Config
+	// Tell is called with each incident when it is over, or with ctx if it is not;
+	// not twice at once.
+	Tell func(report.Incident)
+	// Lost is called with the reason when the API has stayed away for longer than
+	// LostAfter (0 for five minutes), at most once. With AllNodes it is so too when a
+	// node has: Kubernetes' specs wait seven minutes for all of them, each, and fail.
+	Lost      func(error)
+	LostAfter time.Duration
+	AllNodes  bool
+}
+
+// filled is o with what was left out.
+func (o Options) filled() Options {
+	lost := o.Lost
+	var once sync.Once
+	o.Lost = func(err error) {
+		if lost != nil {
+			once.Do(func() { lost(err) })
+		}
+	}
+	o.LostAfter = cmp.Or(o.LostAfter, lostAfter)
+	return o
+}
+
+// Cluster follows one until ctx ends.
+func Cluster(ctx context.Context, o Options) error {
+	asking, watching := rest.CopyConfig(o.Config), rest.CopyConfig(o.Config)
 	asking.Timeout = patience
 	// A gap is one of the API, not of our own limits.
 	asking.QPS, watching.QPS = -1, -1
@@ -43,18 +75,17 @@ func Cluster(ctx context.Context, name string, config *rest.Config, tell func(re
 	if err != nil {
 		return fmt.Errorf("making a client of the API: %w", err)
 	}
-	t := &teller{tell: tell, prefix: name}
+	o = o.filled()
+	a := &api{Options: o, teller: &teller{tell: o.Tell}}
 	var group sync.WaitGroup
-	group.Go(func() { followAPI(ctx, ask, t) })
-	group.Go(func() { followNodes(ctx, watch, t) })
+	group.Go(func() { a.follow(ctx, ask) })
+	group.Go(func() { followNodes(ctx, watch, a) })
 	group.Wait()
 	return nil
 }
 
 // teller makes incidents, one at a time.
 type teller struct {
-	prefix string
-
 	mu   sync.Mutex
 	tell func(report.Incident)
 }
@@ -72,9 +103,6 @@ func (t *teller) lasted(what, why string, from, to time.Time, over bool) {
 }
 
 func (t *teller) say(at time.Time, text string) {
-	if t.prefix != "" {
-		text = t.prefix + ": " + text
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tell(report.Incident{Time: at, Text: text})
@@ -82,52 +110,3 @@ func (t *teller) say(at time.Time, text string) {
 
 // clock is a time of day in UTC, as nodes' journals have it.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
-
-// followAPI asks the API whether it is ready, and tells of the times it was not.
-func followAPI(ctx context.Context, client kubernetes.Interface, t *teller) {
-	var since time.Time // zero while it answers
-	var why error
-	for {
-		asked := time.Now()
-		err := readyz(ctx, client)
-		switch {
-		case ctx.Err() != nil:
-			if !since.IsZero() && asked.Sub(since) >= shortest {
-				t.lasted("the API server was not ready", why.Error(), since, time.Now(), false)
-			}
-			return
-		case err != nil && since.IsZero():
-			since, why = asked, err
-		case err != nil:
-			why = err // the last says most: the first may be a connection that broke
-		case !since.IsZero():
-			if now := time.Now(); now.Sub(since) >= shortest {
-				t.lasted("the API server was not ready", why.Error(), since, now, true)
-			}
-			since = time.Time{}
-		}
-		// An end of ctx is seen above, with what is still to be told.
-		wait.For(ctx, every)
-	}
-}
-
-// readyz is nil when the API server says that it is ready. What it says of the
-// checks that failed is the error.
-func readyz(ctx context.Context, client kubernetes.Interface) error {
-	answer := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx)
-	err := answer.Error()
-	if err == nil {
-		return nil
-	}
-	body, _ := answer.Raw()
-	var bad []string
-	for line := range strings.Lines(string(body)) {
-		if check, ok := strings.CutPrefix(strings.TrimSpace(line), "[-]"); ok {
-			bad = append(bad, check)
-		}
-	}
-	if len(bad) > 0 {
-		return fmt.Errorf("%s", strings.Join(bad, ", "))
-	}
-	return err
-}

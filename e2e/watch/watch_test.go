@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -57,57 +58,6 @@ func told() (*teller, *[]string) {
 	}}, texts
 }
 
-func TestFollowAPI(t *testing.T) {
-	const broken = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/x failed\nreadyz check failed\n"
-	for name, test := range map[string]struct {
-		down func(second int) bool
-		how  func() (int, string, error)
-		want []string
-	}{
-		"always ready": {down: func(int) bool { return false }},
-		"a gap": {
-			func(s int) bool { return s >= 10 && s < 15 }, func() (int, string, error) { return 500, broken, nil },
-			[]string{"10s the API server was not ready for 5s, from 00:00:10 to 00:00:15: etcd failed: reason withheld, poststarthook/x failed"},
-		},
-		"too short to tell": {down: func(s int) bool { return s == 10 }, how: func() (int, string, error) { return 500, "", nil }},
-		"gone to the end": {
-			func(s int) bool { return s >= 50 }, func() (int, string, error) { return 0, "", fmt.Errorf("connection\nrefused") },
-			[]string{`50s the API server was not ready for 10s, from 00:00:50 to 00:01:00, when the run ended: Get "http://api/readyz": connection refused`},
-		},
-		"twice": {
-			func(s int) bool { return s%20 < 3 && s > 0 && s < 60 && s >= 20 }, func() (int, string, error) { return 503, "", nil },
-			[]string{
-				"20s the API server was not ready for 3s, from 00:00:20 to 00:00:23: the server is currently unable to handle the request",
-				"40s the API server was not ready for 3s, from 00:00:40 to 00:00:43: the server is currently unable to handle the request",
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				began := time.Now()
-				asked := 0
-				c := client(t, func(*http.Request) (int, string, error) {
-					asked++
-					if test.down(int(time.Since(began).Seconds())) {
-						return test.how()
-					}
-					return 200, "ok", nil
-				})
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				teller, texts := told()
-				followAPI(ctx, c, teller)
-				if diff := cmp.Diff(test.want, *texts, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
-					t.Errorf("incidents (-want +got):\n%s", diff)
-				}
-				if asked > 62 {
-					t.Errorf("asked %d times in a minute", asked)
-				}
-			})
-		})
-	}
-}
-
 func node(name string, ready corev1.ConditionStatus) *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	n.Status.NodeInfo.KubeletVersion = "v1.36.3"
@@ -120,14 +70,19 @@ func node(name string, ready corev1.ConditionStatus) *corev1.Node {
 
 func TestFollowNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("c", corev1.ConditionTrue), node("d", corev1.ConditionTrue))
+		heard := metav1.NewMicroTime(time.Date(2000, 1, 1, 0, 0, 3, 0, time.UTC))
+		c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("c", corev1.ConditionTrue), node("d", corev1.ConditionTrue),
+			&coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: corev1.NamespaceNodeLease},
+				Spec:       coordinationv1.LeaseSpec{RenewTime: &heard},
+			})
 		nodes := c.CoreV1().Nodes()
 		var texts *[]string
 		var teller *teller
 		teller, texts = told()
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
-		group.Go(func() { followNodes(ctx, c, teller) })
+		group.Go(func() { followNodes(ctx, c, &api{Options: Options{}.filled(), teller: teller}) })
 		do := func(err error) {
 			t.Helper()
 			if err != nil {
@@ -144,8 +99,8 @@ func TestFollowNodes(t *testing.T) {
 		at(10)
 		set(node("a", corev1.ConditionUnknown))
 		at(12)
-		set(node("a", corev1.ConditionFalse)) // the same gap
-		set(node("c", corev1.ConditionFalse))
+		set(node("a", corev1.ConditionFalse))   // the same gap
+		set(node("c", corev1.ConditionUnknown)) // has no lease
 		spec := node("spec", corev1.ConditionTrue)
 		spec.Status.NodeInfo.KubeletVersion = ""
 		_, err := nodes.Create(t.Context(), spec, metav1.CreateOptions{})
@@ -162,7 +117,7 @@ func TestFollowNodes(t *testing.T) {
 		cancel()
 		group.Wait()
 		want := []string{
-			"10s node a was not Ready for 5s, from 00:00:10 to 00:00:15: R says why",
+			"10s node a was not Ready for 5s, from 00:00:10 to 00:00:15: R says why It was last heard of at 00:00:03.",
 			"15s node b was not in the API for 5s, from 00:00:15 to 00:00:20",
 			"12s node c was not Ready for 18s, from 00:00:12 to 00:00:30, when the run ended: R says why",
 			"20s node d was not in the API for 10s, from 00:00:20 to 00:00:30, when the run ended",
@@ -171,6 +126,53 @@ func TestFollowNodes(t *testing.T) {
 			t.Errorf("incidents (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestALostNode: a cluster is given up, once, for a node that stays away, where specs
+// need all nodes; not for one that is no node any more.
+func TestALostNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		all  bool
+		want []string
+	}{
+		"all nodes are needed": {true, []string{"320s node a of cluster c has not been Ready since 00:00:20 (5m00s): R says why"}},
+		"they are not":         {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := fake.NewClientset(node("a", corev1.ConditionTrue), node("b", corev1.ConditionTrue), node("back", corev1.ConditionTrue))
+				nodes := c.CoreV1().Nodes()
+				ctx, cancel := context.WithCancel(t.Context())
+				teller, _ := told()
+				var lost []string
+				o := Options{Cluster: "c", AllNodes: test.all, Lost: func(err error) {
+					lost = append(lost, fmt.Sprintf("%.0fs %v", time.Since(began).Seconds(), err))
+				}}
+				var group sync.WaitGroup
+				group.Go(func() { followNodes(ctx, c, &api{Options: o.filled(), teller: teller}) })
+				at := func(second int, n *corev1.Node) {
+					t.Helper()
+					time.Sleep(time.Until(began.Add(time.Duration(second) * time.Second)))
+					if _, err := nodes.Update(t.Context(), n, metav1.UpdateOptions{}); err != nil {
+						t.Error(err)
+					}
+				}
+				at(10, node("back", corev1.ConditionFalse))
+				if err := nodes.Delete(t.Context(), "b", metav1.DeleteOptions{}); err != nil {
+					t.Error(err)
+				}
+				at(20, node("a", corev1.ConditionFalse))
+				at(300, node("back", corev1.ConditionTrue))
+				time.Sleep(10 * time.Minute)
+				cancel()
+				group.Wait()
+				if diff := cmp.Diff(test.want, lost); diff != "" {
+					t.Errorf("lost (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // What happens while no watch stands is seen by the next list; lists and watches
@@ -203,7 +205,7 @@ func TestFollowNodesThroughGaps(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		teller, texts := told()
-		followNodes(ctx, c, teller)
+		followNodes(ctx, c, &api{Options: Options{}.filled(), teller: teller})
 		want := []string{
 			"40s node a was not Ready for 20s, from 00:00:40 to 00:01:00, when the run ended: R says why",
 			"31s node b was not in the API for 29s, from 00:00:31 to 00:01:00, when the run ended",
@@ -213,6 +215,27 @@ func TestFollowNodesThroughGaps(t *testing.T) {
 		}
 		if asked > 61 {
 			t.Errorf("asked %d times in a minute", asked)
+		}
+	})
+}
+
+// TestABrokenWatchIsTold: the first time that one breaks off is kept.
+func TestABrokenWatchIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := fake.NewClientset(node("a", corev1.ConditionTrue))
+		c.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+			w := watch.NewFake()
+			time.AfterFunc(10*time.Second, w.Stop)
+			return true, w, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		teller, _ := told()
+		a := &api{Options: Options{}.filled(), teller: teller}
+		followNodes(ctx, c, a)
+		if got := a.broke.Sub(began); got != 10*time.Second {
+			t.Errorf("broke off after %s", got)
 		}
 	})
 }
@@ -246,11 +269,14 @@ func TestCluster(t *testing.T) {
 	}))
 	defer server.Close()
 	var got []report.Incident
-	err := Cluster(ctx, "c", &rest.Config{Host: server.URL}, func(i report.Incident) { got = append(got, i) })
-	if err != nil || len(got) > 1 || len(got) == 1 && !strings.HasPrefix(got[0].Text, "c: node a was not in the API for 0s, from ") {
+	err := Cluster(ctx, Options{
+		Cluster: "c", Config: &rest.Config{Host: server.URL},
+		Tell: func(i report.Incident) { got = append(got, i) },
+	})
+	if err != nil || len(got) > 1 || len(got) == 1 && !strings.HasPrefix(got[0].Text, "node a was not in the API for 0s, from ") {
 		t.Errorf("%v, %v", got, err)
 	}
-	if err := Cluster(ctx, "c", &rest.Config{Host: ":no URL"}, nil); err == nil {
+	if err := Cluster(ctx, Options{Config: &rest.Config{Host: ":no URL"}}); err == nil {
 		t.Error("a bad address is fine?")
 	}
 }

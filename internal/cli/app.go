@@ -20,7 +20,9 @@ type app struct {
 	deps           Deps
 	verbose, quiet bool
 
+	ctx      context.Context //nolint:containedctx // the command's, by which an interruption is told
 	display  *status.Display
+	unsay    func() // the display tells of interruptions until then
 	clusters Clusters
 }
 
@@ -32,7 +34,7 @@ func newApp(streams Streams, deps Deps) *app {
 }
 
 // begin starts the display, once the flags are known.
-func (a *app) begin() {
+func (a *app) begin(ctx context.Context) {
 	verbosity := status.Normal
 	switch {
 	case a.quiet:
@@ -46,6 +48,17 @@ func (a *app) begin() {
 		Width: a.width, Color: !noColor, Verbosity: verbosity,
 	})
 	slog.SetDefault(a.display.Logger())
+	a.ctx = ctx
+	a.unsay = a.sayThrough(func(text string) { a.display.Note("%s", text) })
+}
+
+// sayThrough has interruptions told by a display until unsay; a quiet one tells
+// nothing.
+func (a *app) sayThrough(say func(string)) (unsay func()) {
+	if a.quiet || a.ctx == nil {
+		return func() {}
+	}
+	return sayThrough(a.ctx, say)
 }
 
 // width of the terminal that stderr is.
@@ -61,6 +74,7 @@ func (a *app) width() int {
 // close ends the display, so that what is printed next stands alone.
 func (a *app) close() {
 	if a.display != nil {
+		a.unsay()
 		a.display.Close()
 	}
 }

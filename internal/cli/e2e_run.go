@@ -8,12 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/kluster-project/kluster/e2e/certify"
 	"github.com/kluster-project/kluster/e2e/plan"
@@ -39,6 +36,8 @@ type e2eRunOptions struct {
 	bundle     string
 	product    string
 	output     choice
+	// given are the flags that were, with their values.
+	given map[string][]string
 }
 
 const e2eRunLong = `Runs a suite of Kubernetes' own e2e specs, or of any Go package with ginkgo
@@ -72,6 +71,7 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 		run = runs[0]
 	}
 	var controlPlanes, workers int
+	var source string
 	cmd := &cobra.Command{
 		Use:     "run [FOLDER]",
 		Short:   "Run a suite on a cluster",
@@ -85,12 +85,22 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 				}
 				opts.Suite = folderOf(args[0])
 			}
+			if opts.Resume && opts.Dir != "" {
+				if err := opts.takeUp(cmd, len(args) > 0); err != nil {
+					return err
+				}
+			}
 			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
 			opts.flags.Workers = given(cmd, "workers", &workers)
 			if err := opts.check(cmd); err != nil {
 				return err
 			}
-			opts.Command = again(cmd, opts.Suite)
+			opts.given = givenFlags(cmd, ofOneCommand)
+			opts.Command = commandLine(cmd, opts.Suite, ofOneRun)
+			opts.Resumed = commandLine(cmd, opts.Suite, []string{"resume", "report-dir"})
+			if cmd.Flags().Changed("source") {
+				opts.Source = source
+			}
 			return run(cmd.Context(), a, opts)
 		},
 	}
@@ -113,15 +123,15 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 	f.Var(&opts.procs, "procs", "parallel processes for each cluster, or auto")
 	f.StringVar(&opts.Dir, "report-dir", "", "`FOLDER` of the report (default: kluster-e2e-SUITE-TIME)")
 	f.BoolVar(&opts.dryRun, "dry-run", false, "print the specs that would run, and do nothing")
-	f.DurationVar(&opts.Timeout, "timeout", 0, "how long the specs may run (default: a day)")
+	f.DurationVar(&opts.Timeout, "timeout", 0, "how long all specs may run, those that are run again too (default: a day)")
 	f.Int64Var(&opts.Seed, "seed", 0, "ginkgo's seed of the order (default: another one each time)")
 	f.IntVar(&opts.RerunFailed, "rerun-failed", 0, "run specs that failed again, alone, up to `N` times")
 	f.BoolVar(&opts.allowFlaky, "allow-flaky", false, "specs that passed when they were run again do not fail the run")
 	f.BoolVar(&opts.KeepNamespaces, "keep-namespace-on-failure", false, "leave the namespaces of specs that failed")
-	f.BoolVar(&opts.Resume, "resume", false, "take up the run in --report-dir that was cut off")
+	f.BoolVar(&opts.Resume, "resume", false, "take up the run in --report-dir that was cut off; flags that are left out are as they were")
 	f.StringVar(&opts.bundle, "certification-bundle", "", "write what a certification is asked for with to this `FOLDER`")
 	f.StringVar(&opts.product, "product", "", "`FILE` like PRODUCT.yaml that says what is certified")
-	f.StringVar(&opts.Source, "source", nodeimage.SourceModules, "where the suite's programs come from: modules or release")
+	f.StringVar(&source, "source", nodeimage.SourceModules, "where the suite's programs come from: modules or release")
 	addChoice(cmd, &opts.output, "output", "o", "how to print", "text", formatJSON)
 	complete(cmd, "cluster", a.clusterNames)
 	complete(cmd, "suite", suiteNames)
@@ -221,6 +231,8 @@ func runE2E(ctx context.Context, a *app, opts *e2eRunOptions) error {
 	if opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
 		return fmt.Errorf("folder of the report: %w", err)
 	}
+	opts.Resumed = append(opts.Resumed, "--resume", "--report-dir", opts.Dir)
+	opts.Flags = opts.recordedFlags()
 	opts.Show = a.showSpecs
 	kill, done := killed(ctx)
 	defer done()
@@ -240,10 +252,23 @@ func (a *app) showSpecs(seconds map[string]float64) e2e.Shown {
 		out = io.Discard
 	}
 	_, noColor := a.deps.LookupEnv("NO_COLOR")
-	return progress.New(progress.Options{
+	d := progress.New(progress.Options{
 		Out: out, Terminal: !a.quiet && status.Smart(a.streams.Err, a.deps.LookupEnv),
 		Width: a.width, Color: !noColor, Seconds: seconds,
 	})
+	return &shownSpecs{d, a.sayThrough(d.Note)}
+}
+
+// shownSpecs are specs that are shown, and the interruption among them.
+type shownSpecs struct {
+	*progress.Display
+	unsay func()
+}
+
+// Close ends the display.
+func (s *shownSpecs) Close() {
+	s.unsay()
+	s.Display.Close()
 }
 
 // aim finds the cluster to run on, or resolves those to make.
@@ -289,34 +314,6 @@ func (a *app) resolveClusters(opts *e2eRunOptions) error {
 		opts.Create = append(opts.Create, cfg)
 	}
 	return nil
-}
-
-// ofOneRun are flags that say nothing of what a spec runs on: they pick specs, or
-// are about the run as a whole.
-var ofOneRun = []string{
-	"focus", "skip", "label-filter", "procs", "seed", "timeout", "rerun-failed", "allow-flaky", "resume", "dry-run",
-	"report-dir", "output", "clusters", "certification-bundle", "product", "keep-namespace-on-failure", "quiet", "verbose",
-}
-
-// again is the command line that runs specs on the same again, from any folder.
-func again(cmd *cobra.Command, suite string) []string {
-	words := []string{"kluster", "e2e", "run"}
-	if strings.HasPrefix(suite, ".") {
-		words = append(words, absolute(suite))
-	}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		value := f.Value.String()
-		switch {
-		case slices.Contains(ofOneRun, f.Name):
-		case f.Value.Type() == "bool":
-			words = append(words, "--"+f.Name)
-		case f.Name == "kubeconfig" || f.Name == "config" && value != "-":
-			words = append(words, "--"+f.Name, absolute(value))
-		default:
-			words = append(words, "--"+f.Name, value)
-		}
-	})
-	return words
 }
 
 func absolute(path string) string {

@@ -23,7 +23,7 @@ func Interruptible(parent context.Context, w io.Writer, exit func(code int)) (ct
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	var watch sync.WaitGroup
-	watch.Go(func() { onSignals(signals, done, w, cancel, func(code int) { last.end(); exit(code) }) })
+	watch.Go(func() { onSignals(signals, done, w, last, cancel, func(code int) { last.end(); exit(code) }) })
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
@@ -32,7 +32,7 @@ func Interruptible(parent context.Context, w io.Writer, exit func(code int)) (ct
 	}
 }
 
-func onSignals(signals <-chan os.Signal, done <-chan struct{}, w io.Writer, cancel context.CancelCauseFunc, exit func(int)) {
+func onSignals(signals <-chan os.Signal, done <-chan struct{}, w io.Writer, last *lastCall, cancel context.CancelCauseFunc, exit func(int)) {
 	for first := true; ; first = false {
 		select {
 		case <-done:
@@ -42,17 +42,50 @@ func onSignals(signals <-chan os.Signal, done <-chan struct{}, w io.Writer, canc
 				exit(failure.CodeInterrupted)
 				return
 			}
-			_, _ = fmt.Fprintln(w, "\ninterrupted: cleaning up (once more to leave at once)")
+			last.tell(w, "interrupted: cleaning up (once more to leave at once)")
 			cancel(failure.ErrInterrupted)
 		}
 	}
 }
 
 // lastCall is for what must not outlive the command: programs that it started in
-// process groups of their own.
+// process groups of their own. What there is to say of it is said by the live display
+// there is.
 type lastCall struct {
 	kill  chan struct{}
 	group sync.WaitGroup
+
+	mu  sync.Mutex
+	say func(text string) // nil without a live display
+}
+
+// tell says a line above what is drawn live, or on w.
+func (l *lastCall) tell(w io.Writer, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.say != nil {
+		l.say(text)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "\n"+text) // after the terminal's own ^C
+}
+
+// sayThrough has interruptions told by a display until unsay, which must come before
+// the display's end.
+func sayThrough(ctx context.Context, say func(string)) (unsay func()) {
+	l, ok := ctx.Value(lastCallKey{}).(*lastCall)
+	if !ok {
+		return func() {}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.say
+	l.say = say
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.say = before
+	})
 }
 
 type lastCallKey struct{}

@@ -29,7 +29,7 @@ func newRootCmd(a *app) *cobra.Command {
 				return usageError(cmd, "--verbose and --quiet exclude each other")
 			}
 			if !isCompletion(cmd) {
-				a.begin()
+				a.begin(cmd.Context())
 			}
 			return nil
 		},

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kluster-project/kluster/e2e/certify"
@@ -38,8 +40,56 @@ func (r *run) certifying() error {
 	return nil
 }
 
-// refuseStandIns ends a run that shall be certified and cannot be, before it has
-// taken its time.
+// refuseUnproven ends a run that shall be certified and cannot be, before it has
+// taken its time: kluster's own clusters have stand-ins for the specs' images, and of
+// others the API must not say that theirs are not upstream's.
+func (r *run) refuseUnproven(ctx context.Context) error {
+	if r.opt.Certification == nil {
+		return nil
+	}
+	images, err := nodeimage.ConformanceImages(r.version)
+	if err != nil {
+		return err
+	}
+	var unknown []string
+	for _, image := range images {
+		if r.opt.Kubeconfig == "" && image.StandIn != "" {
+			r.notePart(report.Part{Name: image.Ref, StandIn: image.StandIn})
+		}
+		if certify.Published(image.Ref) == "" {
+			unknown = append(unknown, image.Ref)
+		}
+	}
+	if err := errors.Join(r.noteListed(ctx), r.refuseStandIns()); err != nil || len(unknown) == 0 {
+		return err
+	}
+	return failure.New("no certification: upstream's digests are not known here of "+strings.Join(unknown, ", "), failure.Exit(failure.CodeUsage),
+		failure.Hint("certify a cluster of another version, or run without --certification-bundle"))
+}
+
+// unproven are the specs' images of which no node has told that it is the one that
+// upstream published.
+func (r *run) unproven() error {
+	images, err := nodeimage.ConformanceImages(r.version)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, image := range images {
+		proof := report.Part{Name: image.Ref, Digest: certify.Published(image.Ref)}
+		if !slices.Contains(r.parts, proof) {
+			names = append(names, image.Ref)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return failure.New("no certification bundle: no node lists upstream's image of "+strings.Join(names, ", "),
+		failure.Hint("kubelets list the 50 largest images of a node: with nodeStatusMaxImages: -1 in their configuration they list all"))
+}
+
+// refuseStandIns ends a run that shall be certified and has parts that differ from
+// upstream's.
 func (r *run) refuseStandIns() error {
 	if r.opt.Certification == nil {
 		return nil
@@ -59,6 +109,9 @@ func (r *run) refuseStandIns() error {
 
 // certify writes the bundle of a run that has ended.
 func (r *run) certify() (certify.Submission, error) {
+	if err := r.unproven(); err != nil {
+		return certify.Submission{}, err
+	}
 	return certify.Bundle{
 		Report: r.report, Product: r.opt.Certification.Product, Required: plan.Names(r.list),
 		Log: filepath.Join(r.opt.Dir, runner.LogFile), JUnit: filepath.Join(r.opt.Dir, certify.JUnitFile),

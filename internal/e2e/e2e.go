@@ -43,11 +43,17 @@ type Options struct {
 	Target
 	Procs       int // parallel processes of each cluster; 0 for what the machine carries
 	Seed        int64
-	Timeout     time.Duration // of the specs; 0 for the suite's own
+	Timeout     time.Duration // of all specs, those that are run again too; 0 for a day
 	RerunFailed int
 	// KeepNamespaces leaves those of failed specs in the cluster.
 	KeepNamespaces bool
-	Resume         bool
+	// Resume takes up the run in Dir as it was recorded there: the options must say
+	// the same, but for Seed, which may be 0.
+	Resume bool
+	// Flags are those of the user's command line, by name, for the record of the run.
+	Flags map[string][]string
+	// Resumed is the user's command that takes the run up again.
+	Resumed []string
 	// Source of the suite's programs, as for node images: "" for modules.
 	Source string
 	// Command is the user's own, to be repeated in what tells how to run one spec
@@ -83,6 +89,9 @@ type Runner struct {
 	CacheDir string
 	// Binary is kluster's own program, for its own specs.
 	Binary string
+	// LostAfter is how long the API of a cluster may stay away before the run on it
+	// ends; 0 for five minutes.
+	LostAfter time.Duration
 }
 
 // Planned is what a run would do.

@@ -70,9 +70,14 @@ func (r *run) makeKubernetes(ctx context.Context, shown status.Step) error {
 	if r.list, err = plan.ParseConformance(list); err != nil {
 		return err
 	}
+	tmp, err := r.tempDir()
+	if err != nil {
+		return err
+	}
 	r.programs = []program{{Program: runner.Program{
 		Path: filepath.Join(built.Dir, kubernetesPrograms[r.suite.Program]), Ginkgo: filepath.Join(built.Dir, partGinkgo),
 		Args: r.kubernetesArgs(built.Dir),
+		Env:  []string{"TMPDIR=" + tmp}, // each process leaves files there
 	}}}
 	return nil
 }
@@ -85,9 +90,6 @@ var kubernetesPrograms = map[plan.Program]string{plan.Own: nodeimage.PartMain, p
 // since evidence is collected while there is something to see.
 func (r *run) kubernetesArgs(parts string) []string {
 	args := []string{"--provider=skeleton", "--disable-log-dump", "--kubectl-path=" + filepath.Join(parts, partKubectl)}
-	if r.opt.Certification != nil {
-		args = append(args, "--report-dir="+r.opt.Dir) // for its own junit_01.xml
-	}
 	if r.opt.KeepNamespaces {
 		args = append(args, "--delete-namespace-on-failure=false")
 	}
@@ -135,11 +137,14 @@ func (r *run) compile(ctx context.Context, folder string, shown status.Step) err
 }
 
 func goRun(ctx context.Context, dir string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := runner.Together(exec.CommandContext(ctx, "go", args...))
 	cmd.Dir = dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("go %s in %s: %w\n%s", args[0], dir, err, strings.TrimSpace(out.String()))
 	}
 	return nil

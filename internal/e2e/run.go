@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
+	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/status"
 )
 
@@ -25,12 +28,20 @@ type run struct {
 	version  string // of Kubernetes, that the programs are built for
 	programs []program
 	parts    []report.Part
-	list     []plan.Conformance // Kubernetes' own, nil for packages
-	timings  map[string]float64
-	shown    Shown // nil for nobody who looks
-	clusters []*target
-	report   *report.Report
-	cleanup  []func()
+	record   *Record  // of the run, once it is known or taken up
+	kept     bool     // the record is in the report's folder
+	ended    bool     // nothing is left to run
+	lock     *os.File // of the report's folder
+	deadline time.Time
+	// configurations are the digests of those of clusters to make.
+	configurations map[*config.Cluster]string
+	list           []plan.Conformance // Kubernetes' own, nil for packages
+	timings        map[string]float64
+	shown          Shown // nil for nobody who looks
+	clusters       []*target
+	warned         []string // of clusters, already told
+	report         *report.Report
+	cleanup        []func()
 }
 
 // step is a named part of a run.
@@ -39,28 +50,41 @@ type step struct {
 	run  func(*run, context.Context, status.Step) error
 }
 
-// planning are the steps that touch no cluster but to ask for its version, and
-// running those after them.
+// finding and planning are the steps that touch no cluster but to ask for its
+// version. What need not be planned for is looked at between them, before anything
+// takes its time, and running are the steps after them.
 var (
-	planning = []step{
+	finding = []step{
 		{"", (*run).findSuite},
+		{"", (*run).refuseUnfit},
+		{"", (*run).sameRun},
+		{"", (*run).whatIsLeft},
 		{"", (*run).findVersion},
+		{"", (*run).sameRun},
+	}
+	looking  = []step{{"", (*run).preflightFirst}}
+	planning = []step{
 		{"programs of the suite", (*run).makePrograms},
 		{"plan", (*run).makePlans},
 	}
 	running = []step{
 		{"", (*run).makeClusters},
 		{"images of the specs", (*run).placeImages},
-		{"preflight", (*run).preflight},
+		{"nodes and images", (*run).preflight},
+		{"", (*run).deal},
 		{"", (*run).runSpecs},
 	}
 )
 
+func (r *Runner) newRun(opt Options) *run {
+	return &run{Runner: r, opt: opt, configurations: map[*config.Cluster]string{}}
+}
+
 // Plan says what a run would do, and starts nothing on a cluster.
 func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
-	x := &run{Runner: r, opt: opt}
+	x := r.newRun(opt)
 	defer x.clean()
-	if err := x.do(ctx, planning); err != nil {
+	if err := x.do(ctx, slices.Concat(finding, planning)); err != nil {
 		return Planned{}, err
 	}
 	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), Estimate: x.estimate()}, nil
@@ -69,13 +93,21 @@ func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
 // Run runs a suite. There is a report as soon as specs were started, also beside
 // an error; failed specs are no error. Reports are written to Options.Dir.
 func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
-	x := &run{Runner: r, opt: opt}
+	x := r.newRun(opt)
 	defer x.clean()
-	err := x.do(ctx, slices.Concat([]step{{"", (*run).makeDir}}, planning, running))
+	err := x.do(ctx, slices.Concat([]step{{"", (*run).makeDir}}, finding, looking, planning, running))
+	err = x.resumable(err)
 	if x.report == nil {
 		return nil, err
 	}
-	x.report.Parts = x.parts
+	if notListed := x.noteListed(context.WithoutCancel(ctx)); notListed != nil {
+		r.Reporter.Note("the report may lack images: %v", notListed)
+	}
+	for _, part := range x.parts {
+		if !slices.Contains(x.report.Parts, part) {
+			x.report.Parts = append(x.report.Parts, part)
+		}
+	}
 	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {
 		return x.report, err
 	}
@@ -89,6 +121,9 @@ func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
 
 func (r *run) do(ctx context.Context, steps []step) error {
 	for _, s := range steps {
+		if r.ended {
+			return nil
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -137,10 +172,17 @@ func (r *run) findSuite(_ context.Context, _ status.Step) error {
 func (r *run) makePlans(ctx context.Context, _ status.Step) error {
 	for i := range r.programs {
 		p := &r.programs[i]
+		if r.record != nil {
+			p.plan = r.record.plan(p.name)
+			continue
+		}
 		var err error
 		if p.plan, err = runner.MakePlan(ctx, p.Program, r.filter); err != nil {
 			return err
 		}
+	}
+	if r.record != nil {
+		return nil // it was looked at when the run began
 	}
 	var names []string
 	for _, s := range r.specs() {
@@ -161,6 +203,12 @@ func (r *run) specs() []runner.Spec {
 // makeDir sees that the report can be written, before anything has taken its time.
 func (r *run) makeDir(_ context.Context, _ status.Step) error {
 	const hint = "give another folder, with --report-dir"
+	if r.opt.Resume {
+		var err error
+		if r.record, err = LoadRecord(r.opt.Dir); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(r.opt.Dir, 0o755); err != nil {
 		return usageError(fmt.Errorf("folder of the report: %w", err), hint)
 	}
@@ -172,8 +220,33 @@ func (r *run) makeDir(_ context.Context, _ status.Step) error {
 	os.Remove(probe.Name())
 	// Gone again if nothing comes of the run.
 	r.later(func() { os.Remove(r.opt.Dir) })
-	if _, err := os.Stat(filepath.Join(r.opt.Dir, report.FileName)); err == nil && !r.opt.Resume {
-		return usageError(fmt.Errorf("folder of the report: %s holds the report of another run", r.opt.Dir), hint+", or take that run up again with --resume")
+	if err := r.lockDir(); err != nil {
+		return err
+	}
+	for _, name := range []string{report.FileName, RecordFile} {
+		if _, err := os.Stat(filepath.Join(r.opt.Dir, name)); err == nil && !r.opt.Resume {
+			return usageError(fmt.Errorf("folder of the report: %s holds another run", r.opt.Dir), hint+", or take that run up again with --resume")
+		}
+	}
+	return nil
+}
+
+// lockDir keeps the report's folder for this run, as long as its process lives, and
+// those of its suite.
+func (r *run) lockDir() error {
+	dir, err := os.Open(r.opt.Dir)
+	if err != nil {
+		return fmt.Errorf("folder of the report: %w", err)
+	}
+	r.later(func() { dir.Close() })
+	r.lock = dir
+	err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return usageError(fmt.Errorf("the run in %s is still under way", r.opt.Dir),
+			"wait for its end, or interrupt it; if kluster was killed, specs clean up for three minutes at most")
+	}
+	if err != nil {
+		return fmt.Errorf("locking the folder of the report: %w", err)
 	}
 	return nil
 }

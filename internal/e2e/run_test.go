@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -31,6 +33,7 @@ const specs = "./testdata/specs"
 type fakeClusters struct {
 	Clusters
 	api     string
+	ca      []byte           // PEM
 	refuse  map[string]error // by name
 	created []string
 	deleted []string
@@ -47,7 +50,12 @@ func (f *fakeClusters) Delete(_ context.Context, name, _ string) (bool, error) {
 }
 
 func (f *fakeClusters) Kubeconfig(_ context.Context, name string, _ bool) ([]byte, error) {
-	return fmt.Appendf(nil, "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: %q}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n", f.api), nil
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %q}}]
+contexts: [{name: c, context: {cluster: c}}]
+current-context: c
+`, f.api, base64.StdEncoding.EncodeToString(f.ca)), nil
 }
 
 func (f *fakeClusters) Exec(context.Context, string, string, provider.Command) error {
@@ -83,7 +91,10 @@ func newRunner(t *testing.T) (*Runner, *fakeClusters) {
 func toCreate(names ...string) Target {
 	var target Target
 	for _, name := range names {
-		target.Create = append(target.Create, &config.Cluster{Name: name, KubernetesVersion: "v1.36.3", Runtime: "containerd"})
+		worker := config.Node{Role: nodespec.RoleWorker}
+		target.Create = append(target.Create, &config.Cluster{
+			Name: name, KubernetesVersion: "v1.36.3", Runtime: "containerd", Nodes: []config.Node{worker, worker},
+		})
 	}
 	return target
 }

@@ -3,82 +3,21 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kluster-project/kluster/e2e/event"
 	"github.com/kluster-project/kluster/e2e/evidence"
 	"github.com/kluster-project/kluster/e2e/plan"
-	"github.com/kluster-project/kluster/e2e/preflight"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
 	"github.com/kluster-project/kluster/e2e/timings"
-	"github.com/kluster-project/kluster/e2e/watch"
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/status"
-	nodeimage "github.com/kluster-project/kluster/node-image"
 )
-
-// preflight looks at every cluster at once, and tells all problems.
-func (r *run) preflight(ctx context.Context, _ status.Step) error {
-	images, err := r.images()
-	if err != nil {
-		return err
-	}
-	var group errgroup.Group
-	errs := make([]error, len(r.clusters))
-	for i, t := range r.clusters {
-		group.Go(func() error {
-			facts, problems, err := preflight.Check(ctx, preflight.Target{
-				Name: t.name, Config: t.config, Suite: r.suite, Version: r.version, Images: images,
-				Folders: nodeFolders, ReportDir: r.opt.Dir, Exec: preflight.NodeExec(t.exec),
-			})
-			if err != nil {
-				return err
-			}
-			t.facts = facts
-			for _, p := range problems {
-				if p.Level == preflight.Warning {
-					r.Reporter.Note("%s: %s", t.name, p)
-				}
-			}
-			errs[i] = preflight.Err(problems)
-			return nil
-		})
-	}
-	return errors.Join(append(errs, group.Wait())...)
-}
-
-// nodeFolders are those of a node that specs fill.
-var nodeFolders = []string{"/var/lib/kubelet", "/var/log"}
-
-// images are the references that the suite's specs start, where kluster knows.
-func (r *run) images() ([]string, error) {
-	if len(r.list) == 0 {
-		return nil, nil
-	}
-	all, err := nodeimage.ConformanceImages(r.version)
-	if err != nil {
-		return nil, err
-	}
-	var refs []string
-	for _, image := range all {
-		if len(r.suite.Images) == 0 || slices.ContainsFunc(append([]string{"pause"}, r.suite.Images...), func(name string) bool {
-			return strings.Contains(image.Ref, "/"+name+":")
-		}) {
-			refs = append(refs, image.Ref)
-		}
-	}
-	return refs, nil
-}
 
 // procsPerCPU is how many specs run at once on each processor: most of a spec is
 // waiting. On two processors 8 at once took half the time of 4 and not more than 12.
@@ -124,29 +63,17 @@ func (r *run) estimate() time.Duration {
 	return work.Left()
 }
 
-// runSpecs runs what was planned, spread over the clusters, and watches these.
+// runSpecs runs what was planned, spread over the clusters.
 func (r *run) runSpecs(ctx context.Context, _ status.Step) error {
-	if err := r.findTimings(); err != nil {
-		r.Reporter.Note("how long specs take is not known from earlier runs: %v", err)
-	}
 	if r.opt.Show != nil {
 		r.shown = r.opt.Show(r.timings)
 		defer r.shown.Close()
 	}
-	watching, stop := context.WithCancel(ctx)
-	incidents := r.watch(watching)
+	if r.opt.Timeout > 0 {
+		r.deadline = time.Now().Add(r.opt.Timeout)
+	}
 	err := r.runPrograms(ctx)
-	stop()
-	seen := incidents()
-	if r.report == nil {
-		return err
-	}
-	r.report.Incidents = append(r.report.Incidents, seen...)
-	r.report.Clusters = nil
-	for _, t := range r.clusters {
-		r.report.Clusters = append(r.report.Clusters, t.facts)
-	}
-	if r.suite.Program == plan.Package {
+	if r.report == nil || r.suite.Program == plan.Package {
 		return err
 	}
 	if err := timings.Update(r.timingsDir(), r.version, r.report); err != nil {
@@ -161,10 +88,11 @@ func (r *run) runPrograms(ctx context.Context) error {
 	var ran, others []runner.Part
 	var errs []error
 	for _, p := range r.programs {
-		if len(p.plan.Specs) == 0 {
+		parts := r.record.partsOf(p.name)
+		if len(parts) == 0 {
 			continue
 		}
-		got, err := r.runProgram(ctx, p)
+		got, err := r.runProgram(ctx, p, parts)
 		errs = append(errs, err)
 		if got != nil {
 			ran = append(ran, runner.Part{Report: got, Dir: p.name})
@@ -182,8 +110,11 @@ func (r *run) runPrograms(ctx context.Context) error {
 func (r *run) optionsOf(p program) runner.Options {
 	o := runner.Options{
 		Program: p.Program, Suite: r.suite.Name, Dir: filepath.Join(r.opt.Dir, p.name), Resume: r.opt.Resume,
-		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Timeout: r.opt.Timeout,
-		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Kill: r.opt.Kill,
+		Filter: r.filter, Plan: &p.plan, Procs: r.procs(), Seed: r.opt.Seed, Deadline: r.deadline,
+		RerunFailed: r.opt.RerunFailed, Timings: r.timings, Parts: r.parts, Lock: r.lock, Kill: r.opt.Kill,
+	}
+	if r.opt.Certification != nil {
+		o.Args = append(slices.Clone(o.Args), "--report-dir="+r.opt.Dir) // for its own junit_01.xml
 	}
 	if r.shown != nil {
 		o.Watch = r.shown
@@ -191,41 +122,35 @@ func (r *run) optionsOf(p program) runner.Options {
 	return o
 }
 
-func (r *run) runProgram(ctx context.Context, p program) (*report.Report, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
+// runProgram runs a program's parts at once, each on its cluster.
+func (r *run) runProgram(ctx context.Context, p program, parts []recordedPart) (*report.Report, error) {
 	whole := r.optionsOf(p)
-	if len(r.clusters) == 0 {
-		return runner.Run(ctx, whole)
-	}
-	if len(r.clusters) == 1 {
-		if err := r.aim(&whole, r.clusters[0]); err != nil {
-			return nil, err
+	var all []runner.Options
+	for i := range parts {
+		o := whole
+		o.Dir, o.Plan, o.Exact = filepath.Join(r.opt.Dir, parts[i].Dir), &parts[i].Plan, parts[i].Exact
+		for _, t := range r.clusters {
+			if t.name != parts[i].Cluster {
+				continue
+			}
+			if err := r.aim(&o, t); err != nil {
+				return nil, err
+			}
 		}
-		return runner.Run(ctx, whole)
+		all = append(all, o)
 	}
-	var parts []runner.Options
-	shards := p.plan.Shards(slices.Repeat([]int{whole.Procs}, len(r.clusters)), r.timings)
-	for i, t := range r.clusters {
-		part := whole
-		part.Plan, part.Exact, part.Dir = &shards[i], true, filepath.Join(whole.Dir, t.name)
-		if err := r.aim(&part, t); err != nil {
-			return nil, err
-		}
-		parts = append(parts, part)
-	}
-	return runner.RunAll(ctx, whole.Dir, parts)
+	return runner.RunAll(ctx, whole.Dir, all)
 }
 
 // aim gives a part its cluster, and has evidence collected from it.
 func (r *run) aim(part *runner.Options, t *target) error {
-	part.Cluster = t.name
+	part.Cluster, part.Clusters = t.name, []report.Cluster{t.facts}
+	r.watch(part, t)
 	env, err := r.suite.Handover(t.kubeconfig, t.facts)
 	if err != nil {
 		return err
 	}
-	part.Env = env
+	part.Env = append(slices.Clone(part.Env), env...)
 	if r.suite.Program != plan.Package {
 		part.Args = append(slices.Clone(part.Args), "--kubeconfig="+t.kubeconfig)
 	}
@@ -294,35 +219,4 @@ func logUnits(c report.Cluster) []string {
 		}
 	}
 	return units
-}
-
-// watch follows all clusters until ctx ends; the function that it returns waits
-// for that and gives what happened.
-func (r *run) watch(ctx context.Context) func() []report.Incident {
-	var mu sync.Mutex
-	var incidents []report.Incident
-	var group sync.WaitGroup
-	for _, t := range r.clusters {
-		name := ""
-		if len(r.clusters) > 1 {
-			name = t.name
-		}
-		tell := func(i report.Incident) {
-			mu.Lock()
-			defer mu.Unlock()
-			incidents = append(incidents, i)
-			if r.shown != nil {
-				r.shown.Incident(t.name, i.Text)
-			}
-		}
-		group.Go(func() {
-			if err := watch.Cluster(ctx, name, t.config, tell); err != nil && ctx.Err() == nil {
-				tell(report.Incident{Time: time.Now(), Text: fmt.Sprintf("cluster %s was not watched: %v", t.name, err)})
-			}
-		})
-	}
-	return func() []report.Incident {
-		group.Wait()
-		return incidents
-	}
 }

@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/mod/semver"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -53,8 +55,37 @@ func (r *run) findVersion(ctx context.Context, _ status.Step) error {
 		return err
 	}
 	r.clusters = []*target{t}
-	r.version, err = serverVersion(ctx, t)
+	server, err := serverVersion(ctx, t)
+	if err == nil {
+		r.version, err = r.suiteVersion(t, server)
+	}
 	return err
+}
+
+// releaseOf is a version without what a distribution or a vendor adds to it.
+var releaseOf = regexp.MustCompile(`^v\d+\.\d+\.\d+`)
+
+// suiteVersion is that of Kubernetes' specs for an API server: its own, or where
+// there are none another of the same minor version.
+func (r *run) suiteVersion(t *target, server string) (string, error) {
+	if r.suite.Program == plan.Package {
+		return server, nil
+	}
+	catalog, err := nodeimage.LoadCatalog()
+	if err != nil {
+		return "", err
+	}
+	known, release := catalog.Versions(), releaseOf.FindString(server)
+	if slices.Contains(known, release) {
+		return release, nil
+	}
+	for _, other := range known {
+		if semver.MajorMinor(other) == semver.MajorMinor(release) {
+			return other, nil
+		}
+	}
+	return "", failure.New(fmt.Sprintf("cluster %s is of Kubernetes %s, of which there are no specs here", t.name, server), failure.Exit(failure.CodeHost),
+		failure.Hint("use a cluster of one of these minor versions: %s", strings.Join(known, ", ")))
 }
 
 // serverTime bounds the first question to a cluster.
@@ -132,10 +163,14 @@ func (r *run) makeClusters(ctx context.Context, _ status.Step) error {
 	// The user's kubeconfig is left alone: nobody else will use these clusters.
 	kubeconfig := filepath.Join(dir, "config")
 	// One after the other: each takes all processors there are.
-	for _, cfg := range r.opt.Create {
+	for i, cfg := range r.opt.Create {
+		if err := r.removeLeft(ctx, i, kubeconfig); err != nil {
+			return err
+		}
 		if cfg.Image, err = r.imageOf(ctx, cfg); err != nil {
 			return err
 		}
+		r.later(r.nameWhenKilled(cfg.Name))
 		// A create that fails removes what it has made; the name may be another's.
 		if _, err := r.Clusters.Create(ctx, cluster.CreateOptions{Config: cfg, Wait: createWait, Kubeconfig: kubeconfig}); err != nil {
 			return err
@@ -148,6 +183,23 @@ func (r *run) makeClusters(ctx context.Context, _ status.Step) error {
 		r.clusters = append(r.clusters, t)
 	}
 	return nil
+}
+
+// removeLeft removes the cluster that is left of a run that was killed, if it is that
+// one: the name may be another's by now.
+func (r *run) removeLeft(ctx context.Context, i int, kubeconfig string) error {
+	if r.record == nil || r.record.Clusters[i].CA == "" {
+		return nil
+	}
+	name := r.record.Clusters[i].Name
+	t, err := r.own(ctx, name)
+	if err != nil || digest(t.config.CAData) != r.record.Clusters[i].CA {
+		return nil //nolint:nilerr // there is none, or create says what is in its way
+	}
+	step := r.Reporter.Step("removing what is left of cluster "+name, 0)
+	_, err = r.Clusters.Delete(ctx, name, kubeconfig)
+	step.End(err)
+	return err
 }
 
 // imageOf is the node image for a cluster: where specs of Kubernetes' own run, one
@@ -182,47 +234,6 @@ func (r *run) remove(ctx context.Context, name, kubeconfig string) {
 	if err != nil {
 		r.Reporter.Note("cluster %q was made for this run and could not be removed (%v); try: kluster delete %s", name, err, name)
 	}
-}
-
-// placeImages sees that every cluster of kluster's own has the images of the specs,
-// and notes which they are.
-func (r *run) placeImages(ctx context.Context, _ status.Step) error {
-	if r.suite.Program == plan.Package {
-		return nil
-	}
-	group, each := errgroup.WithContext(ctx)
-	for _, t := range r.clusters {
-		if t.exec != nil {
-			group.Go(func() error { return r.Clusters.PrepareConformance(each, t.name) })
-		}
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if err := r.noteImages(ctx); err != nil {
-		return err
-	}
-	return r.refuseStandIns()
-}
-
-// noteImages names the images of the clusters' nodes in the report.
-func (r *run) noteImages(ctx context.Context) error {
-	for _, t := range r.clusters {
-		if t.exec == nil {
-			continue
-		}
-		images, err := r.Clusters.ConformanceImages(ctx, t.name)
-		if err != nil {
-			return err
-		}
-		for _, image := range images {
-			part := report.Part{Name: image.Ref, Digest: image.ID, StandIn: image.StandIn}
-			if !slices.Contains(r.parts, part) {
-				r.parts = append(r.parts, part)
-			}
-		}
-	}
-	return nil
 }
 
 // usageError is a mistake of the command line.

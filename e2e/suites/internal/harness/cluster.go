@@ -116,7 +116,7 @@ func Shared(kind string, createArgs ...string) *Cluster {
 	var made address
 	shared := &Cluster{}
 	ginkgo.SynchronizedBeforeSuite(func(ctx ginkgo.SpecContext) []byte {
-		k := suiteKluster()
+		k := SuiteKluster()
 		made = address{Bin: k.Bin, Kubeconfig: k.Kubeconfig, Name: Name(kind)}
 		made.Summary = k.Create(ctx, made.Name, createArgs...).Summary
 		b, err := json.Marshal(made)
@@ -139,8 +139,9 @@ func Shared(kind string, createArgs ...string) *Cluster {
 	return shared
 }
 
-// suiteKluster is New with a kubeconfig that lives as long as the suite.
-func suiteKluster() *Kluster {
+// SuiteKluster is New with a kubeconfig that lives as long as the suite: for a
+// suite that makes its cluster itself.
+func SuiteKluster() *Kluster {
 	ginkgo.GinkgoHelper()
 	bin, err := Binary()
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
