@@ -23,7 +23,7 @@ var (
 	// ofExisting are flags that say which cluster that is there already is run on, and
 	// ofCreated those about clusters that are made for the run.
 	ofExisting = []string{"cluster", "kubeconfig"}
-	ofCreated  = []string{"create", "name", "clusters", "config", "control-planes", "workers", "kubernetes-version"}
+	ofCreated  = []string{"create", "name", "clusters", "config", "control-planes", "workers", "kubernetes-version", "runtime", "oci-runtime"}
 )
 
 // givenFlags are the flags of the command line, but for some, with their values as
