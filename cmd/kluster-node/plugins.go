@@ -101,14 +101,21 @@ func cniError(w io.Writer, err error) error {
 // cannot do left out.
 func runOCI(name string) func(context.Context, *slog.Logger, []string) error {
 	return func(_ context.Context, _ *slog.Logger, args []string) error {
-		if bundle, ok := ocishim.Bundle(args); ok {
-			if err := ocishim.Adapt(bundle, ocishim.Here()); err != nil {
-				return err
-			}
-		}
 		real, err := cri.GetOCI(name)
 		if err != nil {
 			return err
+		}
+		limits := ocishim.Here()
+		limits.Spec = real.Spec
+		if bundle, ok := ocishim.Bundle(args); ok {
+			if err := ocishim.Adapt(bundle, limits); err != nil {
+				return err
+			}
+		}
+		if file, ok := ocishim.Process(args); ok {
+			if err := ocishim.AdaptProcess(file, limits); err != nil {
+				return err
+			}
 		}
 		if err := syscall.Exec(real.Program, append([]string{real.Name}, args...), os.Environ()); err != nil {
 			return fmt.Errorf("running %s: %w", real.Program, err)

@@ -81,7 +81,7 @@ func handlers(s Settings) tomlTree {
 	handler := func(o OCI) tomlTree {
 		options := tomlTree{"SystemdCgroup": drivers[s.CgroupVersion] == DriverSystemd}
 		if o != runc {
-			options["BinaryName"] = o.Program
+			options["BinaryName"] = o.called()
 		}
 		h := tomlTree{"runtime_type": "io.containerd.runc.v2", "options": options}
 		if s.BaseSpec != "" {

@@ -86,7 +86,7 @@ func TestContainerd(t *testing.T) {
 		{"registries", Settings{}, append(slices.Clone(images), "registry", "config_path"), "/etc/containerd/certs.d"},
 		{"default OCI runtime", Settings{}, append(slices.Clone(runtime), "containerd", "default_runtime_name"), "runc"},
 		{"other OCI runtime", Settings{OCI: crunFirst}, append(slices.Clone(runtime), "containerd", "default_runtime_name"), "crun"},
-		{"its program", Settings{OCI: crunFirst}, append(slices.Clone(runtime), "containerd", "runtimes", "crun", "options", "BinaryName"), "/usr/bin/crun"},
+		{"its program", Settings{OCI: crunFirst}, append(slices.Clone(runtime), "containerd", "runtimes", "crun", "options", "BinaryName"), "/usr/local/sbin/kluster-oci-crun"},
 		{"runc beside it", Settings{OCI: crunFirst}, append(slices.Clone(runcPath), "runtime_type"), "io.containerd.runc.v2"},
 		{"base spec", Settings{BaseSpec: "/b.json"}, append(slices.Clone(runcPath), "base_runtime_spec"), "/b.json"},
 		{

@@ -97,8 +97,9 @@ func crioRuntime(s Settings) tomlTree {
 		"cgroup_manager": drivers[s.CgroupVersion], "conmon_cgroup": "pod",
 		"pinns_path": "/usr/local/bin/pinns", "hooks_dir": []any{crioHooks},
 		"selinux": false, "apparmor_profile": "unconfined",
-		// Like other runtimes: the kubelet limits processes.
-		"pids_limit": int64(-1),
+		// As many as the kernel has: the kubelet limits processes. (-1 for no limit
+		// is refused by Debian 12's crun.)
+		"pids_limit": int64(4194304),
 	}
 }
 

@@ -13,6 +13,10 @@ type OCI struct {
 	// Shim is the path of the same with what a node cannot do left out, for
 	// container runtimes that cannot be told.
 	Shim string
+	// Spec is the version of the OCI runtime specification that it takes a
+	// container's configuration for, whatever that says; "" if it knows of newer
+	// ones. It is always called by its Shim then.
+	Spec string
 }
 
 var runc = OCI{Name: "runc", Program: "/usr/local/sbin/runc", Shim: "/usr/local/sbin/kluster-oci"}
@@ -20,7 +24,8 @@ var runc = OCI{Name: "runc", Program: "/usr/local/sbin/runc", Shim: "/usr/local/
 // ociTable are the OCI runtimes, every container runtime's default first.
 var ociTable = []OCI{
 	runc,
-	{Name: "crun", Program: "/usr/bin/crun", Shim: "/usr/local/sbin/kluster-oci-crun"},
+	// Debian 12's crun refuses all but 1.0, which newer ones only add to.
+	{Name: "crun", Program: "/usr/bin/crun", Shim: "/usr/local/sbin/kluster-oci-crun", Spec: "1.0.2"},
 }
 
 // AllOCI lists the OCI runtimes, the default first.
@@ -61,6 +66,14 @@ func (s Settings) defaultOCI() OCI { return s.allOCI()[0] }
 // calls.
 func (s Settings) program(o OCI) string {
 	if s.restricted() {
+		return o.Shim
+	}
+	return o.called()
+}
+
+// called is what a container runtime that can be told calls.
+func (o OCI) called() string {
+	if o.Spec != "" {
 		return o.Shim
 	}
 	return o.Program

@@ -52,7 +52,7 @@ func TestDockerd(t *testing.T) {
 		{"plain", Settings{CgroupVersion: 2}, "kluster-runc", "/usr/local/sbin/runc", "systemd"},
 		{"cgroup v1", Settings{CgroupVersion: 1}, "kluster-runc", "/usr/local/sbin/runc", "cgroupfs"},
 		{"restricted", Settings{CgroupVersion: 2, RestrictOOM: true}, "kluster-runc", "/usr/local/sbin/kluster-oci", "systemd"},
-		{"crun", Settings{CgroupVersion: 2, OCI: crunFirst}, "kluster-crun", "/usr/bin/crun", "systemd"},
+		{"crun", Settings{CgroupVersion: 2, OCI: crunFirst}, "kluster-crun", "/usr/local/sbin/kluster-oci-crun", "systemd"},
 		{"restricted crun", Settings{CgroupVersion: 2, NoHugetlb: true, OCI: crunFirst}, "kluster-crun", "/usr/local/sbin/kluster-oci-crun", "systemd"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestCRIO(t *testing.T) {
 		{"runc", Settings{}, conf, runtime("runtimes", "runc", "runtime_path"), "/usr/local/sbin/runc"},
 		{"no hugetlb", Settings{NoHugetlb: true}, conf, runtime("runtimes", "runc", "runtime_path"), "/usr/local/sbin/kluster-oci"},
 		{"default", Settings{OCI: crunFirst}, conf, runtime("default_runtime"), "crun"},
-		{"test-handler is the default", Settings{OCI: crunFirst}, conf, runtime("runtimes", "test-handler", "runtime_path"), "/usr/bin/crun"},
+		{"test-handler is the default", Settings{OCI: crunFirst}, conf, runtime("runtimes", "test-handler", "runtime_path"), "/usr/local/sbin/kluster-oci-crun"},
 		{"restricted crun", Settings{OCI: crunFirst, RestrictOOM: true}, conf, runtime("runtimes", "crun", "runtime_path"), "/usr/local/sbin/kluster-oci-crun"},
 		{"pause", Settings{PauseImage: "a/pause:1"}, conf, []string{"crio", "image", "pause_image"}, "a/pause:1"},
 		{"streams", Settings{}, conf, []string{"crio", "api", "stream_address"}, "127.0.0.1"},

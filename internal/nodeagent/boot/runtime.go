@@ -100,7 +100,7 @@ func (m *Machine) hasHugetlb() bool {
 	if controllers, err := os.ReadFile(m.path(cgroupDir + "/cgroup.controllers")); err == nil {
 		return slices.Contains(strings.Fields(string(controllers)), "hugetlb")
 	}
-	return m.exists(cgroupDir + "/hugetlb")
+	return m.exists(cgroupDir + "/hugetlb/cgroup.procs")
 }
 
 // fuseOverlay is the snapshotter's program; images need not have it.

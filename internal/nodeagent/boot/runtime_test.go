@@ -103,7 +103,8 @@ func TestHugetlb(t *testing.T) {
 		want       bool
 	}{
 		{"/nothing", "", false},
-		{"/sys/fs/cgroup/hugetlb/x", "", true},
+		{"/sys/fs/cgroup/hugetlb/x", "", false}, // a folder, but not mounted
+		{"/sys/fs/cgroup/hugetlb/cgroup.procs", "", true},
 		{"/sys/fs/cgroup/cgroup.controllers", "cpu memory", false},
 		{"/sys/fs/cgroup/cgroup.controllers", "cpu hugetlb memory", true},
 	} {

@@ -13,6 +13,7 @@ func Here() Limits {
 	return Limits{
 		NoSysResource: !mayLowerOOMScore(),
 		NoHugetlb:     !hugetlb(),
+		Capability:    ownCapabilities(),
 		Rlimit:        hardLimit,
 	}
 }
@@ -37,7 +38,8 @@ func hugetlb() bool {
 	if controllers, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		return slices.Contains(strings.Fields(string(controllers)), "hugetlb")
 	}
-	_, err := os.Stat("/sys/fs/cgroup/hugetlb")
+	// systemd makes the folder of a controller that it cannot mount.
+	_, err := os.Stat("/sys/fs/cgroup/hugetlb/cgroup.procs")
 	return err == nil
 }
 

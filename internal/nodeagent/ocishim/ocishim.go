@@ -19,6 +19,12 @@ type Limits struct {
 	NoSysResource bool
 	// NoHugetlb: there is no hugetlb controller.
 	NoHugetlb bool
+	// Spec is the version of the OCI specification that the real runtime insists
+	// on; "" for none.
+	Spec string
+	// Capability says whether a container can have that one ("CAP_SYS_TIME"); nil
+	// for all.
+	Capability func(name string) bool
 	// Rlimit gives this process' own hard limit by OCI name
 	// ("RLIMIT_NOFILE"); false if the name is unknown.
 	Rlimit func(name string) (uint64, bool)
@@ -30,6 +36,28 @@ var valueFlags = []string{"--root", "--log", "--log-format", "--log-level", "--c
 // Bundle tells from the arguments of an OCI runtime whether they make a
 // container, and if so of which bundle.
 func Bundle(args []string) (dir string, ok bool) {
+	rest, ok := after(args, "create", "run")
+	if !ok {
+		return "", false
+	}
+	if dir, ok := flag(rest, "bundle", "b"); ok {
+		return dir, true
+	}
+	return ".", true
+}
+
+// Process tells from the arguments of an OCI runtime whether they start a process
+// in a container that a file describes, and if so which file.
+func Process(args []string) (file string, ok bool) {
+	rest, ok := after(args, "exec")
+	if !ok {
+		return "", false
+	}
+	return flag(rest, "process", "p")
+}
+
+// after gives what follows one of the commands, if that is what the arguments are.
+func after(args []string, commands ...string) (rest []string, ok bool) {
 	i := 0
 	for i < len(args) && strings.HasPrefix(args[i], "-") {
 		if slices.Contains(valueFlags, args[i]) {
@@ -37,28 +65,38 @@ func Bundle(args []string) (dir string, ok bool) {
 		}
 		i++
 	}
-	if i >= len(args) || args[i] != "create" && args[i] != "run" {
-		return "", false
+	if i >= len(args) || !slices.Contains(commands, args[i]) {
+		return nil, false
 	}
-	rest := args[i+1:]
-	for j, arg := range rest {
+	return args[i+1:], true
+}
+
+// flag gives the value of a flag, by its long or its short name.
+func flag(args []string, long, short string) (value string, ok bool) {
+	for i, arg := range args {
 		name, value, has := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		if !strings.HasPrefix(arg, "-") || name != "bundle" && name != "b" {
+		if !strings.HasPrefix(arg, "-") || name != long && name != short {
 			continue
 		}
 		if has {
 			return value, true
 		}
-		if j+1 < len(rest) {
-			return rest[j+1], true
+		if i+1 < len(args) {
+			return args[i+1], true
 		}
 	}
-	return ".", true
+	return "", false
 }
 
 // Adapt rewrites a bundle's config.json to what the node can do.
 func Adapt(bundle string, l Limits) error {
-	path := filepath.Join(bundle, "config.json")
+	return rewrite(filepath.Join(bundle, "config.json"), l, adapt)
+}
+
+// AdaptProcess does the same to the file of a process.
+func AdaptProcess(file string, l Limits) error { return rewrite(file, l, adaptProcess) }
+
+func rewrite(path string, l Limits, adapt func([]byte, Limits) ([]byte, error)) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading the container's configuration: %w", err)
@@ -94,12 +132,13 @@ func adapt(config []byte, l Limits) ([]byte, error) {
 		return nil, err
 	}
 	changed := false
-	if l.NoSysResource {
-		if err := spec.edit("process", &changed, func(process object, changed *bool) error {
-			return clampProcess(process, l, changed)
-		}); err != nil {
-			return nil, err
-		}
+	if err := spec.setVersion(l.Spec, &changed); err != nil {
+		return nil, err
+	}
+	if err := spec.edit("process", &changed, func(process object, changed *bool) error {
+		return limitProcess(process, l, changed)
+	}); err != nil {
+		return nil, err
 	}
 	if l.NoHugetlb {
 		if err := spec.edit("linux", &changed, func(linux object, changed *bool) error {
@@ -112,6 +151,41 @@ func adapt(config []byte, l Limits) ([]byte, error) {
 		return nil, nil
 	}
 	return json.Marshal(spec)
+}
+
+// setVersion makes a configuration say that it is of a version, "" for any.
+func (o object) setVersion(version string, changed *bool) error {
+	raw, err := json.Marshal(version)
+	if err != nil || version == "" || string(o["ociVersion"]) == string(raw) {
+		return err
+	}
+	o["ociVersion"], *changed = raw, true
+	return nil
+}
+
+// adaptProcess is adapt of a process alone.
+func adaptProcess(text []byte, l Limits) ([]byte, error) {
+	var process object
+	if err := json.Unmarshal(text, &process); err != nil {
+		return nil, err
+	}
+	changed := false
+	if err := limitProcess(process, l, &changed); err != nil || !changed {
+		return nil, err
+	}
+	return json.Marshal(process)
+}
+
+func limitProcess(process object, l Limits, changed *bool) error {
+	if l.Capability != nil {
+		if err := dropCapabilities(process, l.Capability, changed); err != nil {
+			return err
+		}
+	}
+	if !l.NoSysResource {
+		return nil
+	}
+	return clampProcess(process, l, changed)
 }
 
 // edit changes a member that is an object, if there is one.

@@ -56,6 +56,8 @@ func TestAdapt(t *testing.T) {
 			"rlimits":[{"type":"RLIMIT_NOFILE","hard":20000,"soft":1024},{"type":"RLIMIT_CORE","hard":5,"soft":5},{"type":"RLIMIT_NEW","hard":9,"soft":9}]},
 			"linux":{"resources":{"memory":{"limit":9007199254740993}}}}`,
 		},
+		{"version", `{"ociVersion":"1.3.0"}`, Limits{Spec: "1.0.2"}, `{"ociVersion":"1.0.2"}`},
+		{"the same version", `{"ociVersion":"1.0.2"}`, Limits{Spec: "1.0.2"}, ""},
 		{"capable node", spec, Limits{Rlimit: limits}, ""},
 		{"nothing to change", fine, Limits{NoSysResource: true, NoHugetlb: true, Rlimit: limits}, ""},
 		{"no members", `{"process":null}`, Limits{NoSysResource: true, NoHugetlb: true, Rlimit: limits}, ""},
