@@ -98,6 +98,9 @@ type Store struct {
 	// that a node has for itself. The last is what makes the rest exist.
 	Layers, Blobs string
 	Copied        []string
+	// Inner is the folder within a layer's own that holds its files, "" if that is
+	// the layer. Only it is linked, since the runtime writes beside it.
+	Inner string
 	// InPlace: the runtime reads the store where it is (Settings.Store), so that
 	// nothing is linked.
 	InPlace bool

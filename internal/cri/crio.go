@@ -95,7 +95,9 @@ func crioRuntime(s Settings) tomlTree {
 	return tomlTree{
 		"default_runtime": s.defaultOCI().Name, "runtimes": runtimes,
 		"cgroup_manager": drivers[s.CgroupVersion], "conmon_cgroup": "pod",
-		"pinns_path": "/usr/local/bin/pinns", "hooks_dir": []any{crioHooks},
+		// As containerd and Docker have it: a program that is not root may open port 53.
+		"default_sysctls": []any{"net.ipv4.ip_unprivileged_port_start=0"},
+		"pinns_path":      "/usr/local/bin/pinns", "hooks_dir": []any{crioHooks},
 		"selinux": false, "apparmor_profile": "unconfined",
 		// As many as the kernel has: the kubelet limits processes. (-1 for no limit
 		// is refused by Debian 12's crun.)

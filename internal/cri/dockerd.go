@@ -31,6 +31,7 @@ var dockerd = Runtime{
 		Fill:   fillDockerd,
 		Parts:  []string{"overlay2", "image/overlay2"},
 		Layers: "overlay2",
+		Inner:  "diff",
 		Copied: []string{"overlay2/l", "image/overlay2"},
 	},
 	// cri-dockerd names its streams without a scheme, which a kubelet that

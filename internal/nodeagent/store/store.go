@@ -51,6 +51,9 @@ func Link(ctx context.Context, form cri.Store, src, dst string, log *slog.Logger
 		return nil
 	}
 	s := filler{form: form, src: src, dst: dst, layers: linkEntries}
+	if form.Inner != "" {
+		s.layers = func(src, dst string, skip func(string) bool) error { return linkInner(src, dst, form.Inner, skip) }
+	}
 	if fuse {
 		log.Warn("preloaded images lie on a FUSE file system; copying their layers", "store", src)
 		s.layers = func(src, dst string, _ func(string) bool) error { return copyTree(ctx, src, dst) }
@@ -180,6 +183,65 @@ func linkEntries(src, dst string, skip func(name string) bool) error {
 		}
 	}
 	return nil
+}
+
+// linkInner makes a folder in dst for each of src, but those to skip, with copies of its
+// files and a link to the folder inner in it.
+func linkInner(src, dst, inner string, skip func(name string) bool) error {
+	layers, err := os.ReadDir(src)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, layer := range layers {
+		if skip(layer.Name()) {
+			continue
+		}
+		if err := linkLayer(filepath.Join(src, layer.Name()), filepath.Join(dst, layer.Name()), inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func linkLayer(src, dst, inner string) error {
+	entries, err := os.ReadDir(src)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dst, 0o710); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		from, to := filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())
+		switch {
+		case e.Name() == inner:
+			if err := os.Symlink(from, to); err != nil && !errors.Is(err, os.ErrExist) {
+				return err
+			}
+		case e.IsDir():
+			if err := os.MkdirAll(to, 0o700); err != nil {
+				return err
+			}
+		default:
+			if err := copySmall(from, to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copySmall copies a file that need not survive a loss of power: what makes it count
+// comes later.
+func copySmall(src, dst string) error {
+	text, err := os.ReadFile(src)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(dst, text, 0o644)
 }
 
 // copyFile puts a copy in place that is whole even after a loss of power.

@@ -156,6 +156,37 @@ func TestCopiedFolderAmongTheLayers(t *testing.T) {
 	}
 }
 
+// A runtime that writes beside a layer's files writes into the node.
+func TestInnerFolderOfALayer(t *testing.T) {
+	src, dst, inner := preload(t), t.TempDir(), form
+	inner.Inner = "fs"
+	put(t, src, layer+"/link", "SHORT")
+	if err := os.Mkdir(filepath.Join(src, layer, "work"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as after a crash
+		if err := Link(t.Context(), inner, src, dst, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dst, metadata)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, dst, layer+"/fs/bin/sh") + read(t, dst, layer+"/link"); got != "shellSHORT" {
+		t.Errorf("layer holds %q", got)
+	}
+	if info, err := os.Lstat(filepath.Join(dst, layer, "fs")); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("files of the layer are copied, not linked (%v)", err)
+	}
+	put(t, dst, layer+"/committed", "")
+	if _, err := os.Lstat(filepath.Join(src, layer, "committed")); !os.IsNotExist(err) {
+		t.Error("what the runtime writes reaches the image")
+	}
+	if _, err := os.Lstat(filepath.Join(dst, short)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoStore(t *testing.T) {
 	dst := t.TempDir()
 	link(t, filepath.Join(dst, "missing"), dst)
