@@ -52,7 +52,7 @@ type run struct {
 func start(ctx context.Context, flags ...string) *run {
 	GinkgoHelper()
 	tmp := GinkgoT().TempDir()
-	r := &run{dir: filepath.Join(tmp, "report"), tmp: filepath.Join(tmp, "tmp"), mark: markEnv + "=" + filepath.Base(filepath.Dir(tmp))}
+	r := &run{dir: filepath.Join(tmp, "report"), tmp: filepath.Join(tmp, "tmp"), mark: markEnv + "=" + filepath.Base(tmp)}
 	Expect(os.Mkdir(r.tmp, 0o755)).To(Succeed())
 	r.args = append([]string{"e2e", "run", "--suite", "conformance", "--focus", quick, "--procs", "4", "--report-dir", r.dir}, flags...)
 	if !slices.Contains(flags, "--create") && !slices.Contains(flags, "--cluster") {
