@@ -27,6 +27,7 @@ func commands() []command {
 		{"init", "prepare the node, then become systemd (or run the load balancer)", runInit},
 		{"cgroups", "make the kubelet's cgroups; to run before the runtime and the kubelet start", runCgroups},
 		{"store", "link the image's preloaded container images; to run before the runtime starts", runStore},
+		{"runtime", "change the container runtime: stop R | use R [OCI] | start R | record R [OCI] | restore", runRuntime},
 		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
 		{"bootstrap", "make a control plane of the node, at its first start", runBootstrap},
 		{"await", "wait for: file PATTERN | tls ADDRESS | bootstrap", runAwait},

@@ -44,7 +44,11 @@ func (c *creation) runtimes() (map[string]kubeadm.Runtime, error) {
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w", n.Name, err)
 		}
-		all[n.Name] = kubeadm.Runtime{Socket: runtime.Socket, Gates: runtime.KubeletGates(c.cfg.KubernetesVersion)}
+		dropIn, err := runtime.KubeletDropIn(c.cfg.KubernetesVersion)
+		if err != nil {
+			return nil, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		all[n.Name] = kubeadm.Runtime{Socket: runtime.Socket, DropIn: dropIn}
 	}
 	return all, nil
 }

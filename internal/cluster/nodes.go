@@ -149,10 +149,8 @@ func (c *creation) nodeFile(n config.Node) ([]byte, error) {
 		Addrs: c.addrs[n.Name], APIHost: APIHost(c.cfg.Name), APIServers: c.apiServers(),
 		PodSubnets: net.PodSubnets, ServiceSubnets: net.ServiceSubnets, CNI: net.CNI,
 		KeepDNSSearch: net.DNSSearch == nil, MissingCaps: c.host.MissingCaps, PauseImage: c.pauseImage,
-	}
-	if c.runs[n.Name].runtime.TakesPatches {
-		spec.RuntimePatches = slices.Concat(c.cfg.Patches.Containerd, n.Patches.Containerd)
-		spec.RuntimeJSONPatches = slices.Concat(c.cfg.Patches.ContainerdJSON6902, n.Patches.ContainerdJSON6902)
+		RuntimePatches:     slices.Concat(c.cfg.Patches.Containerd, n.Patches.Containerd),
+		RuntimeJSONPatches: slices.Concat(c.cfg.Patches.ContainerdJSON6902, n.Patches.ContainerdJSON6902),
 	}
 	if net.DNSSearch != nil {
 		spec.DNSSearch = *net.DNSSearch

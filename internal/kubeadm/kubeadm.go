@@ -48,8 +48,8 @@ type Input struct {
 type Runtime struct {
 	// Socket is its CRI endpoint, "unix:///run/containerd/containerd.sock".
 	Socket string
-	// Gates are feature gates that the kubelet beside it must have.
-	Gates map[string]bool
+	// DropIn is the kubelet configuration drop-in that it needs; nil for none.
+	DropIn []byte
 }
 
 // Node is what one node gets.
@@ -75,7 +75,7 @@ const (
 	// give etcd a stale list.
 	EtcdConfigFile = "/etc/kluster/kubeadm-etcd.yaml"
 	// DropInDir holds the kubelet's drop-ins.
-	DropInDir = "/etc/kubernetes/kubelet.conf.d"
+	DropInDir = nodespec.KubeletDropIns
 	// superAdminConf is a kubeconfig that a join does not leave.
 	superAdminConf = "/etc/kubernetes/super-admin.conf"
 )

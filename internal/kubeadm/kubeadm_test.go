@@ -155,7 +155,12 @@ func file(t *testing.T, n Node, path string) string {
 // and one of a worker.
 func runtimes(in *Input) {
 	in.Runtimes["demo-control-plane-1"] = Runtime{
-		Socket: "unix:///run/cri-dockerd.sock", Gates: map[string]bool{"ExtendWebSocketsToKubelet": false},
+		Socket: "unix:///run/cri-dockerd.sock", DropIn: dropIn(),
 	}
 	in.Runtimes["demo-worker-1"] = Runtime{Socket: "unix:///var/run/crio/crio.sock"}
+}
+
+// dropIn is what cri-dockerd gives the kubelet beside it.
+func dropIn() []byte {
+	return []byte("apiVersion: kubelet.config.k8s.io/v1beta1\nfeatureGates:\n  ExtendWebSocketsToKubelet: false\nkind: KubeletConfiguration\n")
 }

@@ -50,10 +50,8 @@ func (r *renderer) dropIns(n config.Node, own patches) ([]nodespec.File, error) 
 		files = append(files, nodespec.File{Path: DropInDir + "/" + name, Mode: 0o644, Data: b})
 		return nil
 	}
-	if gates := r.in.Runtimes[n.Name].Gates; len(gates) > 0 {
-		if err := add("05-runtime.conf", object{"featureGates": gates}); err != nil {
-			return nil, err
-		}
+	if own := r.in.Runtimes[n.Name].DropIn; own != nil {
+		files = append(files, nodespec.File{Path: nodespec.RuntimeDropIn, Mode: 0o644, Data: own})
 	}
 	if reserved := r.reserved(n); len(reserved) > 0 {
 		if err := add("10-limits.conf", object{"systemReserved": reserved}); err != nil {

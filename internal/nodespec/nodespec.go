@@ -35,7 +35,7 @@ const (
 
 // Protocol is the version of the agreement between the kluster command and the
 // kluster-node program in an image: of Node below, and of the paths.
-const Protocol = 3
+const Protocol = 4
 
 // Role of a machine in a cluster.
 type Role string
@@ -88,6 +88,10 @@ const (
 	NodeBinary = "/usr/local/bin/kluster-node"
 	// KubeletConf is kubeadm's kubeconfig of the kubelet.
 	KubeletConf = "/etc/kubernetes/kubelet.conf"
+	// KubeletDropIns holds the kubelet's drop-ins; RuntimeDropIn is what it needs
+	// beside its container runtime.
+	KubeletDropIns = "/etc/kubernetes/kubelet.conf.d"
+	RuntimeDropIn  = KubeletDropIns + "/05-runtime.conf"
 	// LoadBalancerConfig is haproxy's configuration in the load balancer.
 	LoadBalancerConfig = "/etc/haproxy/haproxy.cfg"
 )
@@ -130,7 +134,8 @@ type Node struct {
 	// ("registry.k8s.io/pause:3.10.2").
 	PauseImage string `json:"pauseImage,omitempty"`
 	// RuntimePatches are TOML documents merged over the runtime's own
-	// configuration, and RuntimeJSONPatches RFC 6902 patches applied to it.
+	// configuration, and RuntimeJSONPatches RFC 6902 patches applied to it; a
+	// runtime that takes none leaves them for one that the node has later.
 	RuntimePatches     []string `json:"runtimePatches,omitempty"`
 	RuntimeJSONPatches []string `json:"runtimeJSONPatches,omitempty"`
 }

@@ -45,8 +45,9 @@ func (m *Machine) runtimeSettings(ctx context.Context, runtime cri.Runtime) (cri
 		RestrictOOM:   m.restricted(),
 		NoHugetlb:     !m.hasHugetlb(),
 		Snapshotter:   m.snapshotter(runtime.StateDir),
-		Patches:       m.Node.RuntimePatches,
-		JSONPatches:   m.Node.RuntimeJSONPatches,
+	}
+	if runtime.TakesPatches {
+		settings.Patches, settings.JSONPatches = m.Node.RuntimePatches, m.Node.RuntimeJSONPatches
 	}
 	var err error
 	if settings.OCI, err = m.ociRuntimes(); err != nil {

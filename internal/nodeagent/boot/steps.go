@@ -98,6 +98,11 @@ var Steps = []Step{
 		Run: configureRuntime,
 	},
 	{
+		Name: "kubelet-runtime", Needed: true,
+		Why: "a swap of the container runtime that was cut short leaves the kubelet with another one than the node has",
+		Run: pointKubelet,
+	},
+	{
 		Name: "pod-network-configuration", Needed: true,
 		Why: "the kubelet finds its network configuration at the first look, and the node is Ready seconds sooner",
 		Run: configurePodNetwork,

@@ -61,6 +61,27 @@ func Link(ctx context.Context, form cri.Store, src, dst string, log *slog.Logger
 	return s.fill(ctx)
 }
 
+// mark is a file in a state folder that was filled from a store. One without it may
+// be of another runtime that keeps its state there too.
+const mark = ".kluster-store"
+
+// Reclaim readies a state folder for Link where only other runtimes have used it so
+// far: what they keep in the place of the store's parts goes. They must not run, nor
+// have containers that are still wanted.
+func Reclaim(form cri.Store, src, dst string) error {
+	for path, want := range map[string]bool{filepath.Join(dst, mark): false, src: true} {
+		if have, err := exists(path); err != nil || have != want {
+			return err
+		}
+	}
+	for _, part := range form.Parts {
+		if err := os.RemoveAll(filepath.Join(dst, part)); err != nil {
+			return fmt.Errorf("removing what another runtime left: %w", err)
+		}
+	}
+	return nil
+}
+
 // filler fills a state folder.
 type filler struct {
 	form     cri.Store
@@ -89,6 +110,9 @@ func (s *filler) fill(ctx context.Context) error {
 		if err := s.copied(ctx, name); err != nil {
 			return fmt.Errorf("copying the database of preloaded images: %w", err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(s.dst, mark), nil, 0o644); err != nil {
+		return fmt.Errorf("marking the folder as filled: %w", err)
 	}
 	return nil
 }
