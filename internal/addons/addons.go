@@ -41,9 +41,11 @@ type Values struct {
 	OCIRuntimes []string
 }
 
+var runtimeClasses = Addon{"runtime classes", "runtime-classes.yaml", true, func(v Values) bool { return len(v.OCIRuntimes) > 0 }}
+
 var all = []Addon{
 	{"pod network roles", "pod-network.yaml", false, func(v Values) bool { return v.PodNetwork }},
-	{"runtime classes", "runtime-classes.yaml", true, func(v Values) bool { return len(v.OCIRuntimes) > 0 }},
+	runtimeClasses,
 	{"default storage class", "local-path.yaml", true, func(Values) bool { return true }},
 }
 
@@ -53,6 +55,15 @@ func Early(v Values) ([]*unstructured.Unstructured, error) { return render(v, fa
 
 // Late gives those that can wait until pods of the others run.
 func Late(v Values) ([]*unstructured.Unstructured, error) { return render(v, true) }
+
+// RuntimeClasses gives those of OCI runtimes.
+func RuntimeClasses(names []string) ([]*unstructured.Unstructured, error) {
+	v := Values{OCIRuntimes: names}
+	if !runtimeClasses.wanted(v) {
+		return nil, nil
+	}
+	return runtimeClasses.render(v)
+}
 
 func render(v Values, late bool) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured

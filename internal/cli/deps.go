@@ -21,6 +21,11 @@ type Clusters interface {
 	// Only gives name, or that of the only cluster when name is "".
 	Only(ctx context.Context, name string) (string, error)
 	Nodes(ctx context.Context, name string) ([]cluster.NodeInfo, error)
+	// NodesNow is Nodes with the container runtimes of this moment.
+	NodesNow(ctx context.Context, name string) ([]cluster.NodeInfo, error)
+	// Runtimes lists what runs the containers of each node, and what could.
+	Runtimes(ctx context.Context, name string) ([]cluster.NodeRuntime, error)
+	SwapRuntime(ctx context.Context, opt cluster.SwapOptions) ([]cluster.Swapped, error)
 	// ControlPlane names a running control plane.
 	ControlPlane(ctx context.Context, name string) (string, error)
 	Images(ctx context.Context) ([]cluster.ImageInfo, error)

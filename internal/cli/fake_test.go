@@ -184,6 +184,60 @@ func (f *fakeClusters) Nodes(_ context.Context, name string) ([]cluster.NodeInfo
 	return nodes, err
 }
 
+func (f *fakeClusters) NodesNow(ctx context.Context, name string) ([]cluster.NodeInfo, error) {
+	return f.Nodes(ctx, name)
+}
+
+func (f *fakeClusters) Runtimes(ctx context.Context, name string) ([]cluster.NodeRuntime, error) {
+	nodes, err := f.Nodes(ctx, name)
+	var all []cluster.NodeRuntime
+	for _, n := range nodes {
+		if n.Role != string(nodespec.RoleLoadBalancer) {
+			all = append(all, cluster.NodeRuntime{
+				Cluster: name, Node: n.Name, Runtime: orDefault(n.Runtime, "containerd"), OCIRuntime: "runc",
+				Runtimes: []string{"containerd", "cri-o"}, OCIRuntimes: []string{"runc", "crun"}, Image: n.Image,
+			})
+		}
+	}
+	return all, err
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// SwapRuntime swaps at once. The second node fails with $FAKE_ERROR "swap", and a
+// budget forbids all with "budget".
+func (f *fakeClusters) SwapRuntime(_ context.Context, opt cluster.SwapOptions) ([]cluster.Swapped, error) {
+	if os.Getenv("FAKE_ERROR") == "budget" {
+		return nil, failure.New("node a: pods cannot be evicted: x/web; nothing was changed", failure.Exit(failure.CodeHost))
+	}
+	infos, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	var done []cluster.Swapped
+	for _, info := range infos {
+		for i := range info.Nodes {
+			n := &info.Nodes[i]
+			if n.Cluster != opt.Cluster || n.Role == string(nodespec.RoleLoadBalancer) || len(opt.Nodes) > 0 && !slices.Contains(opt.Nodes, n.Name) {
+				continue
+			}
+			if os.Getenv("FAKE_ERROR") == "swap" && len(done) == 1 {
+				return done, errors.New("node " + n.Name + ": runtime start: it ended; the node has containerd with runc as before")
+			}
+			f.reporter.Start(n.Name, 0)(nil)
+			from := orDefault(n.Runtime, "containerd")
+			n.Runtime = opt.Runtime
+			done = append(done, cluster.Swapped{Node: n.Name, From: from + " with runc", To: opt.Runtime + " with runc", Swapped: from != opt.Runtime})
+		}
+	}
+	return done, f.save(infos)
+}
+
 func (f *fakeClusters) ControlPlane(_ context.Context, name string) (string, error) {
 	return name + "-control-plane-1", nil
 }

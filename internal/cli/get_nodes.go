@@ -29,7 +29,7 @@ func runGetNodes(ctx context.Context, a *app, name, format string) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := clusters.Nodes(ctx, name)
+	nodes, err := clusters.NodesNow(ctx, name)
 	if err != nil {
 		return err
 	}

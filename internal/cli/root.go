@@ -40,7 +40,7 @@ func newRootCmd(a *app) *cobra.Command {
 	cmd.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	cmd.AddCommand(
 		newBuildCmd(a), newCreateCmd(a), newDeleteCmd(a), newGetCmd(a), newLoadCmd(a), newExecCmd(a),
-		newKubectlCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
+		newKubectlCmd(a), newRuntimeCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
 	)
 	cmd.InitDefaultCompletionCmd()
 	return cmd

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/kluster-project/kluster/internal/addons"
 	"github.com/kluster-project/kluster/internal/config"
@@ -61,12 +62,16 @@ func (c *creation) install(ctx context.Context, render func(addons.Values) ([]*u
 // apply applies one object, on the server's side, as often as it takes: API
 // servers behind the load balancer are still coming up.
 func (c *creation) apply(ctx context.Context, o *unstructured.Unstructured) error {
-	resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
-	client := c.dynamic.Resource(resource).Namespace(o.GetNamespace())
 	return c.persist(ctx, "applying "+o.GetKind()+" "+o.GetName(), func(ctx context.Context) error {
-		_, err := client.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
-		return err
+		return applyObject(ctx, c.dynamic, o)
 	})
+}
+
+func applyObject(ctx context.Context, client dynamic.Interface, o *unstructured.Unstructured) error {
+	resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
+	_, err := client.Resource(resource).Namespace(o.GetNamespace()).
+		Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	return err
 }
 
 // labelNodes labels every node as soon as it is registered.

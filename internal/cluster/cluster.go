@@ -10,6 +10,9 @@ package cluster
 import (
 	"time"
 
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -20,6 +23,7 @@ type Manager struct {
 	reporter status.Reporter
 	cacheDir string
 	nodeBin  string
+	clients  func(conf []byte) (kubernetes.Interface, dynamic.Interface, error)
 }
 
 // Options of a Manager.
@@ -35,7 +39,7 @@ type Options struct {
 
 // New returns a Manager.
 func New(p provider.Provider, o Options) *Manager {
-	return &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary}
+	return &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary, clients: clientsOf}
 }
 
 // Summary is what a create leaves.

@@ -61,7 +61,7 @@ func (m *Manager) heldImages(ctx context.Context, nodes []provider.Node) (map[st
 			continue
 		}
 		g.Go(func() error {
-			runtime, err := runtimeOf(n)
+			runtime, err := m.runtimeOf(ctx, n)
 			if err != nil {
 				return err
 			}
@@ -188,7 +188,7 @@ func (m *Manager) send(ctx context.Context, nodes []provider.Node, images archiv
 		g.Go(func() (err error) {
 			load := step.Step("loading into "+n.Name, 0)
 			defer func() { load.End(err) }()
-			runtime, err := runtimeOf(n)
+			runtime, err := m.runtimeOf(ctx, n)
 			if err != nil {
 				return err
 			}

@@ -40,6 +40,16 @@ type timeoutError struct{ wait time.Duration }
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("not ready within %v", e.wait) }
 
+// lateSwapError is a node whose swap took too long.
+type lateSwapError struct{ after time.Duration }
+
+func (e *lateSwapError) Error() string { return fmt.Sprintf("not done within %v", e.after) }
+
+// Hint says what to do about it.
+func (e *lateSwapError) Hint() string {
+	return "a slow machine or slow pods may need a longer --timeout"
+}
+
 // Hint says what to do about it.
 func (e *timeoutError) Hint() string {
 	return "the logs tell what it waited for; a slow machine may need a longer --wait, and --retain keeps the nodes for a look"

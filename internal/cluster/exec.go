@@ -122,7 +122,7 @@ func isLoadBalancer(n provider.Node) bool {
 }
 
 func (m *Manager) loadInto(ctx context.Context, n provider.Node, path string) error {
-	runtime, err := runtimeOf(n)
+	runtime, err := m.runtimeOf(ctx, n)
 	if err != nil {
 		return err
 	}

@@ -136,25 +136,30 @@ func sameFile(abs string) func(path string) bool {
 	}
 }
 
-// connect makes the client that the create uses, through the load balancer as
-// its users will.
-func (c *creation) connect(conf []byte) error {
+// connect makes the clients that the create uses.
+func (c *creation) connect(conf []byte) (err error) {
+	c.client, c.dynamic, err = c.m.clients(conf)
+	return err
+}
+
+// clientsOf makes clients of a cluster, through its load balancer as its users do.
+func clientsOf(conf []byte) (kubernetes.Interface, dynamic.Interface, error) {
 	rc, err := clientcmd.RESTConfigFromKubeConfig(conf)
 	if err != nil {
-		return fmt.Errorf("reading the admin's kubeconfig: %w", err)
+		return nil, nil, fmt.Errorf("reading the admin's kubeconfig: %w", err)
 	}
-	// A create waits by asking often; the default of 5 a second would show.
+	// They wait by asking often; the default of 5 a second would show.
 	rc.QPS, rc.Burst = 50, 100
 	// The host's proxy is for what lies outside of it.
 	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	rc.Wrap(tracedTransport)
-	c.client, err = kubernetes.NewForConfig(rc)
+	client, err := kubernetes.NewForConfig(rc)
 	if err != nil {
-		return fmt.Errorf("making a client of the cluster: %w", err)
+		return nil, nil, fmt.Errorf("making a client of the cluster: %w", err)
 	}
-	c.dynamic, err = dynamic.NewForConfig(rc)
+	other, err := dynamic.NewForConfig(rc)
 	if err != nil {
-		return fmt.Errorf("making a client of the cluster: %w", err)
+		return nil, nil, fmt.Errorf("making a client of the cluster: %w", err)
 	}
-	return nil
+	return client, other, nil
 }

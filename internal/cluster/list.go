@@ -42,12 +42,13 @@ func (m *Manager) Inspect(ctx context.Context, name string) (Info, error) {
 		return info, nil
 	}
 	if f, err := factsOf(nodes); err == nil {
-		info.Kubernetes, info.Runtime, info.Ephemeral = f.Kubernetes, runtimesOf(nodes), f.Ephemeral
+		info.Kubernetes, info.Ephemeral = f.Kubernetes, f.Ephemeral
 	}
 	info.Server, _ = serverOf(nodes) // "" without a load balancer
 	info.Created = nodes[0].Created
+	info.Nodes = m.describe(ctx, nodes)
+	info.Runtime = runtimesOf(info.Nodes)
 	for _, n := range nodes {
-		info.Nodes = append(info.Nodes, nodeInfo(n))
 		if n.Created.Before(info.Created) {
 			info.Created = n.Created
 		}
@@ -83,15 +84,12 @@ func statusOf(state life, nodes []provider.Node) string {
 	}
 }
 
-// Nodes lists the machines of a cluster, the load balancer included; of every
-// cluster when name is "".
+// Nodes lists the machines of a cluster, the load balancer included, with the
+// container runtimes that they were made with; of every cluster when name is "".
 func (m *Manager) Nodes(ctx context.Context, name string) ([]NodeInfo, error) {
-	nodes, err := m.machines(ctx, name)
+	nodes, err := m.existing(ctx, name)
 	if err != nil {
 		return nil, err
-	}
-	if name != "" && len(nodes) == 0 {
-		return nil, m.noSuchCluster(ctx, name)
 	}
 	infos := make([]NodeInfo, 0, len(nodes))
 	for _, n := range nodes {
@@ -100,12 +98,24 @@ func (m *Manager) Nodes(ctx context.Context, name string) ([]NodeInfo, error) {
 	return infos, nil
 }
 
+// existing are the machines of a cluster, which must exist; of all when name is "".
+func (m *Manager) existing(ctx context.Context, name string) ([]provider.Node, error) {
+	nodes, err := m.machines(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if name != "" && len(nodes) == 0 {
+		return nil, m.noSuchCluster(ctx, name)
+	}
+	return nodes, nil
+}
+
 func nodeInfo(n provider.Node) NodeInfo {
 	info := NodeInfo{
 		Cluster: n.Labels[nodespec.LabelCluster], Name: n.Name, Role: n.Labels[nodespec.LabelRole],
 		State: string(n.State), Image: n.Image, Addresses: []string{},
 	}
-	if runtime, err := runtimeOf(n); err == nil && !isLoadBalancer(n) {
+	if runtime, err := firstRuntimeOf(n); err == nil && !isLoadBalancer(n) {
 		info.Runtime = runtime.Name
 	}
 	for _, a := range n.Addrs {

@@ -229,7 +229,7 @@ func (r *registry) mirror(ctx context.Context) error {
 		if isLoadBalancer(n) {
 			continue
 		}
-		runtime, err := runtimeOf(n)
+		runtime, err := r.m.runtimeOf(ctx, n)
 		if err != nil {
 			return err
 		}

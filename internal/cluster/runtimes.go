@@ -8,7 +8,6 @@ import (
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
-	"github.com/kluster-project/kluster/provider"
 )
 
 // runs is what can run the containers of a node.
@@ -87,27 +86,4 @@ func (c *creation) noteRuntimes() {
 			c.note("patches of containerd's configuration are not for nodes with " + runtime.Name)
 		}
 	}
-}
-
-// runtimeOf is the container runtime of a node, from its label.
-func runtimeOf(n provider.Node) (cri.Runtime, error) {
-	f, err := factsOf([]provider.Node{n})
-	if err != nil {
-		return cri.Runtime{}, err
-	}
-	return cri.Get(f.Runtime)
-}
-
-// runtimesOf names the container runtimes of a cluster's machines, each once, with
-// commas.
-func runtimesOf(machines []provider.Node) string {
-	var names []string
-	for _, n := range machines {
-		runtime, err := runtimeOf(n)
-		if err == nil && !isLoadBalancer(n) && !slices.Contains(names, runtime.Name) {
-			names = append(names, runtime.Name)
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ",")
 }

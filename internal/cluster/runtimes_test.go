@@ -79,10 +79,11 @@ func TestEachNodeHasItsRuntime(t *testing.T) {
 		machine("lb", "containerd", nodespec.RoleLoadBalancer),
 		machine("a", "cri-o", nodespec.RoleControlPlane), machine("b", "cri-dockerd", nodespec.RoleWorker), machine("c", "cri-o", nodespec.RoleWorker),
 	}
-	if got := runtimesOf(machines); got != "cri-dockerd,cri-o" {
+	m := manager(t, engine(t))
+	if got := runtimesOf(m.describe(t.Context(), machines)); got != "cri-dockerd,cri-o" {
 		t.Errorf("runtimes %q", got)
 	}
-	runtime, err := runtimeOf(machines[2])
+	runtime, err := m.runtimeOf(t.Context(), machines[2])
 	if err != nil || runtime.Name != "cri-dockerd" {
 		t.Errorf("%s, %v", runtime.Name, err)
 	}
