@@ -8,6 +8,7 @@ import (
 
 // Member is an etcd member as etcd's own list names it.
 type Member struct {
+	ID         uint64   `json:"ID"`
 	Name       string   `json:"name"`
 	PeerURLs   []string `json:"peerURLs"`
 	ClientURLs []string `json:"clientURLs"`
