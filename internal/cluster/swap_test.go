@@ -406,17 +406,20 @@ func TestSwapsThatAreRefused(t *testing.T) {
 		"the only node":           {map[string]nodespec.Role{"c-1": nodespec.RoleControlPlane}, nil, nil, SwapOptions{Runtime: "cri-o"}, failure.CodeUsage, "only node"},
 		"pods that would be lost": {three, []runtime.Object{pod("alone", "c-1", "")}, nil, SwapOptions{Runtime: "cri-o"}, failure.CodeUsage, "would be lost: x/alone"},
 		"an image that does not hold it": {nil, nil, func(t *testing.T, s *swapping) {
+			t.Helper()
 			small := allRuntimes
 			small.Runtimes = []string{"containerd"}
 			s.addNode(t, "c-1", nodespec.RoleControlPlane, small)
 			s.addNode(t, "c-2", nodespec.RoleWorker, small)
 		}, SwapOptions{Runtime: "cri-o"}, failure.CodeUsage, "holds containerd, not the container runtime cri-o"},
 		"a node that is down": {three, nil, func(t *testing.T, s *swapping) {
+			t.Helper()
 			if err := s.StopNode(t.Context(), "c-2", 0); err != nil {
 				t.Fatal(err)
 			}
 		}, SwapOptions{Runtime: "cri-o", Nodes: []string{"c-2"}}, failure.CodeHost, "it is stopped"},
 		"a quorum that would be lost": {three, nil, func(t *testing.T, s *swapping) {
+			t.Helper()
 			if err := s.StopNode(t.Context(), "c-2", 0); err != nil {
 				t.Fatal(err)
 			}

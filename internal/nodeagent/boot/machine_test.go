@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ import (
 // mount table of the machine's root up to date.
 type fake struct {
 	root   string
+	mu     sync.Mutex // of calls
 	calls  []string
 	files  uint64
 	fsType int64
@@ -31,6 +33,8 @@ type fake struct {
 var errBroken = errors.New("broken")
 
 func (f *fake) record(call string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	call = strings.TrimRight(strings.ReplaceAll(call, f.root, ""), " ")
 	f.calls = append(f.calls, call)
 	if f.broken != "" && strings.Contains(call, f.broken) {

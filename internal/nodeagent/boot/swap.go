@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodeagent/store"
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -47,21 +49,21 @@ func (m *Machine) removePods(ctx context.Context, runtime cri.Runtime) error {
 		args = append(slices.Clone(runtime.Debug), args...)
 		return m.Kernel.Output(ctx, "", args[0], args[1:]...)
 	}
-	first, err := crictl("ps", "--quiet", "--name", apiServer)
-	if err != nil {
-		return err
-	}
-	if ids := strings.Fields(first); len(ids) > 0 {
-		if _, err := crictl(append([]string{"stop", "--timeout", stopGrace}, ids...)...); err != nil {
+	for _, which := range [][]string{{"--name", apiServer}, nil} {
+		out, err := crictl(append([]string{"ps", "--quiet"}, which...)...)
+		if err != nil {
+			return err
+		}
+		var group errgroup.Group
+		for _, id := range strings.Fields(out) {
+			group.Go(func() error { _, err := crictl("stop", "--timeout", stopGrace, id); return err })
+		}
+		if err := group.Wait(); err != nil {
 			return err
 		}
 	}
-	for _, args := range [][]string{{"stop", "--timeout", stopGrace, "--all"}, {"rmp", "--force", "--all"}} {
-		if _, err := crictl(args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := crictl("rmp", "--force", "--all")
+	return err
 }
 
 // UseRuntime configures the node and its kubelet for a runtime, as a boot does, with

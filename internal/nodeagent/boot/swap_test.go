@@ -156,6 +156,7 @@ func TestImagesForARuntimeWhoseFolderIsShared(t *testing.T) {
 func TestPodsEndBeforeTheirRuntime(t *testing.T) {
 	m, kernel, runtime := swappable(t, "cri-o")
 	kernel.outputs["crictl --runtime-endpoint "+runtime.Socket+" ps --quiet --name ^kube-apiserver$"] = "abc\n"
+	kernel.outputs["crictl --runtime-endpoint "+runtime.Socket+" ps --quiet"] = "def\n"
 	kernel.calls = nil
 	if err := StopRuntime(t.Context(), m, runtime); err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestPodsEndBeforeTheirRuntime(t *testing.T) {
 	want := []string{
 		"systemctl is-active crio.service",
 		crictl + " ps --quiet --name ^kube-apiserver$", crictl + " stop --timeout 10 abc",
-		crictl + " stop --timeout 10 --all", crictl + " rmp --force --all",
+		crictl + " ps --quiet", crictl + " stop --timeout 10 def", crictl + " rmp --force --all",
 		"systemctl stop crio.service",
 	}
 	if diff := cmp.Diff(want, kernel.calls); diff != "" {
