@@ -171,7 +171,7 @@ func survives(ctx SpecContext, m *made) {
 			}
 		}
 		return answers
-	}).WithTimeout(3 * time.Minute).Should(HaveLen(len(nodes)), "a pod that can be exec'ed in on every node")
+	}).WithTimeout(3*time.Minute).Should(HaveLen(len(nodes)), "a pod that can be exec'ed in on every node")
 }
 
 // stateFiles are what OCI runtimes keep of a container, in a folder of its ID.
