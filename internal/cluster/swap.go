@@ -123,7 +123,7 @@ func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, 
 	// Reasons against any of them are found before the first is touched.
 	for _, s := range swaps {
 		if err := s.refuse(ctx); err != nil {
-			return nil, unchanged(err)
+			return nil, fmt.Errorf("%w; nothing was changed", err)
 		}
 	}
 	var done []Swapped
@@ -140,9 +140,6 @@ func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, 
 	}
 	return done, nil
 }
-
-// unchanged notes that a refusal came before everything.
-func unchanged(err error) error { return fmt.Errorf("%w; nothing was changed", err) }
 
 // swaps prepares the swap of every node that is asked for.
 func (m *Manager) swaps(ctx context.Context, opt SwapOptions) ([]*swap, error) {
@@ -237,7 +234,7 @@ const swapBackTime = 5 * time.Minute
 // takeBack undoes steps, the last one first, and says in which state the node is.
 func (s *swap) takeBack(ctx context.Context, whole status.Step, steps []swapStep, err error) error {
 	if !slices.ContainsFunc(steps, func(step swapStep) bool { return step.undo != nil }) {
-		return unchanged(err)
+		return fmt.Errorf("%w; the node is as it was", err)
 	}
 	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), swapBackTime)
 	defer cancel()
