@@ -231,3 +231,32 @@ func TestCopyLayers(t *testing.T) {
 		t.Errorf("database is %q", got)
 	}
 }
+
+func TestReclaim(t *testing.T) {
+	whole := form
+	whole.Parts = []string{"layers", "layers.db", "blobs", "meta"}
+	src, dst := preload(t), t.TempDir()
+	put(t, dst, metadata, "another runtime's")
+	put(t, dst, "other/file", "kept")
+	reclaim := func(src string) {
+		t.Helper()
+		if err := Reclaim(whole, src, dst); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reclaim(filepath.Join(src, "none"))
+	if got := read(t, dst, metadata); got != "another runtime's" {
+		t.Errorf("without preloaded images: %q", got)
+	}
+	reclaim(src)
+	link(t, src, dst)
+	if got := read(t, dst, metadata); got != "meta" {
+		t.Errorf("after another runtime: %q", got)
+	}
+	put(t, dst, metadata, "own")
+	reclaim(src)
+	link(t, src, dst)
+	if got := read(t, dst, metadata) + read(t, dst, "other/file"); got != "ownkept" {
+		t.Errorf("a second time: %q", got)
+	}
+}
