@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kluster-project/kluster/e2e/certify"
+	"github.com/kluster-project/kluster/e2e/expect"
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/progress"
 	"github.com/kluster-project/kluster/e2e/report"
@@ -34,8 +35,10 @@ type e2eRunOptions struct {
 	dryRun     bool
 	allowFlaky bool
 	bundle     string
-	product    string
-	output     choice
+	// expectations are files of known failures, or words in their place.
+	expectations []string
+	product      string
+	output       choice
 	// given are the flags that were, with their values.
 	given map[string][]string
 }
@@ -53,6 +56,10 @@ It runs on the only cluster there is, on --cluster or --kubeconfig, or with
 --create on a cluster (--clusters N: several at once) that is made for the run
 and deleted after it. The first Ctrl-C lets specs clean up and writes what there
 is, and --resume takes the run up again; the second ends it at once.
+
+With --expectations specs that are known to fail on the cluster's container
+runtime do not fail the run, and those of them that pass do: the list is out of
+date then.
 
 The exit code is 0 when all planned specs passed; 3 when specs failed or, unless
 --allow-flaky is given, passed only when run again; 1 when not all could run.`
@@ -129,6 +136,7 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 	f.BoolVar(&opts.allowFlaky, "allow-flaky", false, "specs that passed when they were run again do not fail the run")
 	f.BoolVar(&opts.KeepNamespaces, "keep-namespace-on-failure", false, "leave the namespaces of specs that failed")
 	f.BoolVar(&opts.Resume, "resume", false, "take up the run in --report-dir that was cut off; flags that are left out are as they were")
+	f.StringArrayVar(&opts.expectations, "expectations", nil, "`FILE` of failures that are known, or builtin for kluster's own lists (repeatable)")
 	f.StringVar(&opts.bundle, "certification-bundle", "", "write what a certification is asked for with to this `FOLDER`")
 	f.StringVar(&opts.product, "product", "", "`FILE` like PRODUCT.yaml that says what is certified")
 	f.StringVar(&source, "source", nodeimage.SourceModules, "where the suite's programs come from: modules or release")
@@ -186,6 +194,8 @@ func (o *e2eRunOptions) check(cmd *cobra.Command) error {
 		return usageError(cmd, "--timeout %v: must not be negative", o.Timeout)
 	case (o.bundle == "") != (o.product == ""):
 		return usageError(cmd, "--certification-bundle and --product belong together")
+	case o.bundle != "" && len(o.expectations) > 0:
+		return usageError(cmd, "--expectations: no failure may be expected of a certified run")
 	case o.Resume && o.Dir == "":
 		return usageError(cmd, "--resume needs the folder of the run that was cut off: give --report-dir")
 	}
@@ -207,6 +217,9 @@ func runE2E(ctx context.Context, a *app, opts *e2eRunOptions) error {
 			return badInput("--product: %w", err)
 		}
 		opts.Certification = &e2e.Certification{Dir: opts.bundle, Product: product}
+	}
+	if opts.Expectations, err = expect.Load(opts.expectations...); err != nil {
+		return fmt.Errorf("--expectations: %w", err)
 	}
 	if err := a.aim(ctx, clusters, opts); err != nil {
 		return err

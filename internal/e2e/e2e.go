@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kluster-project/kluster/e2e/expect"
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
@@ -62,6 +63,9 @@ type Options struct {
 	// Show shows specs while they run, given how long they are known to take; nil
 	// for nobody who looks.
 	Show func(seconds map[string]float64) Shown
+	// Expectations are the failures that are known, which the report is held against;
+	// nil for none.
+	Expectations *expect.Table
 	// Certification, if not nil, is to be the outcome.
 	Certification *Certification
 	// Kill ends the suite at once when it is closed.

@@ -66,6 +66,7 @@ var (
 	planning = []step{
 		{"programs of the suite", (*run).makePrograms},
 		{"plan", (*run).makePlans},
+		{"", (*run).expect},
 	}
 	running = []step{
 		{"", (*run).makeClusters},
@@ -108,6 +109,7 @@ func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
 			x.report.Parts = append(x.report.Parts, part)
 		}
 	}
+	opt.Expectations.Apply(x.report)
 	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {
 		return x.report, err
 	}
