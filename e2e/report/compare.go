@@ -29,6 +29,12 @@ type Named struct {
 	Report *Report
 }
 
+// NotRun is a run that did not come to a report.
+type NotRun struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
 // Difference is how a spec's results differ between reports.
 type Difference string
 
@@ -50,6 +56,8 @@ type Comparison struct {
 	APIVersion string     `json:"apiVersion"`
 	Kind       string     `json:"kind"`
 	Reports    []Compared `json:"reports"`
+	// NotRun are runs of which there is no report to compare.
+	NotRun []NotRun `json:"notRun,omitempty"`
 	// Remarks are what makes the reports hard to compare, such as other versions.
 	Remarks []string `json:"remarks,omitempty"`
 	// Specs have the order of what is worth a look first.
@@ -118,7 +126,13 @@ func Compare(reports ...Named) (*Comparison, error) {
 	if len(reports) < 2 {
 		return nil, failure.New("comparing takes two reports or more", failure.Exit(failure.CodeUsage))
 	}
-	c := &Comparison{APIVersion: APIVersion, Kind: ComparisonKind}
+	return CompareRuns(nil, reports...)
+}
+
+// CompareRuns is Compare of runs that were to be compared, of which some have no
+// report, and at least one has.
+func CompareRuns(notRun []NotRun, reports ...Named) (*Comparison, error) {
+	c := &Comparison{APIVersion: APIVersion, Kind: ComparisonKind, NotRun: notRun}
 	for i, n := range reports {
 		if slices.ContainsFunc(reports[:i], func(other Named) bool { return other.Name == n.Name }) {
 			return nil, failure.New(fmt.Sprintf("the report %s is given twice", n.Name), failure.Exit(failure.CodeUsage))
@@ -295,6 +309,9 @@ func (c *Comparison) Headline() string {
 	}
 	if c.Count(Absent) == len(c.Specs) {
 		return "the reports have no spec in common"
+	}
+	if len(c.Reports) == 1 {
+		return "there is one report only: nothing to compare"
 	}
 	return "no spec passes on one and fails on another"
 }

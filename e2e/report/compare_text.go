@@ -29,6 +29,9 @@ func (c *Comparison) WriteText(w io.Writer) error {
 		}
 		t.row(cells...)
 	}
+	for _, n := range c.NotRun {
+		t.line(fmt.Sprintf("not run: %s: %s", n.Name, oneLine(plain(n.Reason), 500)))
+	}
 	for _, line := range c.Remarks {
 		t.line("note: " + line)
 	}

@@ -17,7 +17,8 @@ var why = Expectation{"there are no image mounts", "https://example.invalid/526"
 func expected() *Report {
 	r := &Report{Suite: "smoke", Specs: []Spec{
 		spec("a fails", Failed, 1), spec("b passes", Passed, 1), spec("c is flaky", Flaky, 1), spec("d is other", Passed, 1),
-		spec("e is skipped", Skipped, 1), {Name: "f never ran", State: Missing},
+		spec("e is skipped", Skipped, 1),
+		{Name: "f never ran", State: Missing},
 	}}
 	r.Expect("x.yaml", map[string]Expectation{"a fails": why, "b passes": why, "c is flaky": why, "e is skipped": why, "f never ran": why, "g": why})
 	return r

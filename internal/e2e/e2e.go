@@ -63,6 +63,9 @@ type Options struct {
 	// Show shows specs while they run, given how long they are known to take; nil
 	// for nobody who looks.
 	Show func(seconds map[string]float64) Shown
+	// ImageRuntimes are container runtimes that the node image made for the run holds
+	// beside those of its clusters, so that runs which are compared share one.
+	ImageRuntimes []string
 	// Expectations are the failures that are known, which the report is held against;
 	// nil for none.
 	Expectations *expect.Table
@@ -100,8 +103,10 @@ type Runner struct {
 
 // Planned is what a run would do.
 type Planned struct {
-	Suite    plan.Suite
-	Filter   report.Filter
-	Specs    []runner.Spec
+	Suite  plan.Suite
+	Filter report.Filter
+	Specs  []runner.Spec
+	// All are the names of all specs of the programs, whatever the filter.
+	All      []string
 	Estimate time.Duration // 0 if nobody knows
 }

@@ -35,11 +35,16 @@ func (r *run) expect(context.Context, status.Step) error {
 	if r.record != nil {
 		return nil // the specs were looked at when the run began
 	}
+	return known.Check(r.version, r.allNames())
+}
+
+// allNames are those of all specs of the programs, also of those that do not run.
+func (r *run) allNames() []string {
 	var names []string
 	for _, p := range r.programs {
 		names = append(names, p.plan.All...)
 	}
-	return known.Check(r.version, names)
+	return names
 }
 
 // runtimes names the container runtimes of the nodes that the run is on, none if

@@ -88,7 +88,7 @@ func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
 	if err := x.do(ctx, slices.Concat(finding, planning)); err != nil {
 		return Planned{}, err
 	}
-	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), Estimate: x.estimate()}, nil
+	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), All: x.allNames(), Estimate: x.estimate()}, nil
 }
 
 // Run runs a suite. There is a report as soon as specs were started, also beside
