@@ -94,6 +94,8 @@ type Spec struct {
 	Labels   []string  `json:"labels,omitempty"`
 	State    State     `json:"state"`
 	Attempts []Attempt `json:"attempts,omitempty"` // in order; none if Missing
+	// LeftOut is why it is not run here, though it is of the suite; "" if it is.
+	LeftOut string `json:"leftOut,omitempty"`
 	// Expectation is why it is known to fail, nil if it is not.
 	Expectation *Expectation `json:"expectation,omitempty"`
 }

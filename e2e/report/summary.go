@@ -38,7 +38,8 @@ type Summary struct {
 	// Of specs on a list of known failures; Failed and Passed are the others.
 	ExpectedFailures int `json:"expectedFailures,omitempty"`
 	UnexpectedPasses int `json:"unexpectedPasses,omitempty"`
-	// Unproven are the conformance specs that were skipped or are missing.
+	// Unproven are the conformance specs that were skipped or are missing, but not
+	// those that are left out.
 	Unproven int `json:"unproven"`
 	// Seconds is the wall time of the run.
 	Seconds float64 `json:"seconds"`
@@ -49,7 +50,7 @@ func (r *Report) Summarize() Summary {
 	s := Summary{Planned: len(r.Specs), Seconds: r.Wall().Seconds()}
 	for _, spec := range r.Specs {
 		*s.count(spec.State)++
-		if spec.Conformance() && (spec.State == Skipped || spec.State == Missing) {
+		if spec.Conformance() && (spec.State == Skipped || spec.State == Missing) && spec.LeftOut == "" {
 			s.Unproven++
 		}
 	}
@@ -150,6 +151,8 @@ func (s Spec) Message() string {
 	switch {
 	case s.State == Passed:
 		return ""
+	case s.LeftOut != "":
+		return "left out: " + s.LeftOut
 	case s.State == UnexpectedPass:
 		return "passed, but it is on the list of known failures: " + s.Expectation.text()
 	case s.State == ExpectedFailure:

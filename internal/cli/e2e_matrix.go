@@ -61,6 +61,9 @@ func newE2EMatrixCmd(a *app, runs ...func(context.Context, *app, *e2eMatrixOptio
 			if err := opts.suiteOf(cmd, args); err != nil {
 				return err
 			}
+			if err := opts.oneNode(cmd); err != nil {
+				return err
+			}
 			opts.take(cmd)
 			if err := opts.check(cmd); err != nil {
 				return err

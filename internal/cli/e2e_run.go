@@ -95,6 +95,9 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 					return err
 				}
 			}
+			if err := opts.oneNode(cmd); err != nil {
+				return err
+			}
 			opts.take(cmd)
 			if err := opts.check(cmd); err != nil {
 				return err
@@ -130,7 +133,7 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 // addSpecFlags adds flags that say which specs run, and how.
 func (o *e2eRunOptions) addSpecFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, sig-..., kluster")
+	f.StringVar(&o.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, sig-..., cri, kluster")
 	f.StringVar(&o.Filter.Labels, "label-filter", "", "only specs with these labels, as ginkgo's `QUERY`")
 	f.StringArrayVar(&o.Filter.Focus, "focus", nil, "only specs whose name matches this `REGEXP` (repeatable)")
 	f.StringArrayVar(&o.Filter.Skip, "skip", nil, "no specs whose name matches this `REGEXP` (repeatable)")
@@ -165,6 +168,32 @@ func (o *e2eRunOptions) suiteOf(cmd *cobra.Command, args []string) error {
 		return usageError(cmd, "give either a folder or --suite, not both")
 	}
 	o.Suite = folderOf(args[0])
+	return nil
+}
+
+// oneNode makes a cluster of one node for a suite that has one for itself alone. A
+// suite that does not exist is found out later, with a suggestion.
+func (o *e2eRunOptions) oneNode(cmd *cobra.Command) error {
+	table, err := plan.Load()
+	if err != nil {
+		return err
+	}
+	suite, err := table.Find(o.Suite)
+	if err != nil || !suite.OneNode {
+		return nil //nolint:nilerr // as above
+	}
+	if o.Cluster != "" || o.Kubeconfig != "" || o.clusters > 1 {
+		return usageError(cmd, "suite %s is run in a node that is made for it: leave out --cluster, --kubeconfig and --clusters", suite.Name)
+	}
+	for name, value := range map[string]string{"create": "true", "workers": "0"} {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || f.Changed || name == "workers" && o.file != "" {
+			continue
+		}
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return fmt.Errorf("--%s %s: %w", name, value, err)
+		}
+	}
 	return nil
 }
 
@@ -424,6 +453,9 @@ func (a *app) notePlan(planned e2e.Planned) {
 		}
 	}
 	a.reporter().Note("%d specs, %d of them Serial%s", len(planned.Specs), serial, about)
+	for _, s := range planned.LeftOut {
+		a.reporter().Note("left out: %s: %s", s.Name, s.LeftOut)
+	}
 }
 
 // stepSummary is the variable with the file in which GitHub's runners look for

@@ -107,6 +107,8 @@ type Planned struct {
 	Filter report.Filter
 	Specs  []runner.Spec
 	// All are the names of all specs of the programs, whatever the filter.
-	All      []string
+	All []string
+	// LeftOut are specs of the suite that cannot run here.
+	LeftOut  []report.Spec
 	Estimate time.Duration // 0 if nobody knows
 }
