@@ -100,7 +100,7 @@ func (f *fakeSandbox) Run(_ context.Context, run SandboxRun) error {
 	f.mu.Unlock()
 	files := map[string]string{"out/" + strings.TrimPrefix(run.Name, "build-"): run.Name}
 	if run.Name == "build-cri-o" {
-		files = map[string]string{"out/crio": run.Name, "out/kluster-images": run.Name}
+		files = map[string]string{"out/crio": run.Name}
 	}
 	if name, ok := strings.CutPrefix(run.Name, "store-"); ok {
 		index, err := os.ReadFile(filepath.Join(hostOf(run, "/images"), "index.json"))

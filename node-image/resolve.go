@@ -229,7 +229,7 @@ func (x *resolver) program(comp Component) (Program, error) {
 		p.Kind, p.Source, p.Version, p.Root, p.File = KindDebian, "debian", "", comp.Root, x.expand(comp.Extract, comp.Name, "")
 		p.Target = x.expand(comp.Target, comp.Name, "")
 	case comp.Own != "":
-		p.Kind, p.Graph, p.Output, p.Source = KindModule, comp.Graph, comp.Own, "kluster's own, with the modules of "+graph.Name
+		p.Kind, p.Graph, p.Output, p.Source = KindModule, comp.Graph, comp.Own, "kluster's own"
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
 		p.Source = x.sourceOf(graph, graph.Modules[0])

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
@@ -87,12 +88,14 @@ func rootEntries() ([]rootEntry, error) {
 	return out, err
 }
 
-// rootDirs are empty folders of a node.
+// rootDirs are empty folders of a node, besides those of container runtimes.
 var rootDirs = []string{
-	"etc/cni/net.d", "etc/kluster", "etc/kubernetes/manifests", "var/lib/kubelet", "var/lib/etcd", "var/lib/containerd",
-	"var/lib/docker", "var/lib/containers",
+	"etc/cni/net.d", "etc/kluster", "etc/kubernetes/manifests", "var/lib/kubelet", "var/lib/etcd",
 	"var/log/containers", "var/log/pods", "var/local-path-provisioner", "usr/libexec/kubernetes/kubelet-plugins/volume/exec",
 }
+
+// allDirs are all empty folders of a node, whatever container runtimes it has.
+func allDirs() []string { return slices.Concat(rootDirs, cri.Volumes(cri.Names()...)) }
 
 func rootfsDigest() (string, error) {
 	entries, err := rootEntries()
@@ -102,7 +105,7 @@ func rootfsDigest() (string, error) {
 	data, err := json.Marshal(struct {
 		Entries []rootEntry
 		Dirs    []string
-	}{entries, rootDirs})
+	}{entries, allDirs()})
 	return digestOf(data), err
 }
 
@@ -121,7 +124,7 @@ func (b *builder) rootfsLayer(ctx context.Context) (*fileLayer, error) {
 }
 
 func writeEntries(w *layerWriter, entries []rootEntry) error {
-	for _, d := range rootDirs {
+	for _, d := range allDirs() {
 		if err := w.dir(d, 0o755); err != nil {
 			return err
 		}

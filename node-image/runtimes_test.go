@@ -98,9 +98,9 @@ func TestGraphWithProgramsOfOurOwn(t *testing.T) {
 	spec := m.spec()
 	spec.Runtimes = []string{"cri-o", "cri-dockerd"}
 	r := m.resolve(spec)
-	crio := r.graph("cri-o")
-	if !slices.Contains(crio.Packages, "./kluster-images") || crio.Own["kluster-images"] == "" {
-		t.Errorf("builds %v, with %v of our own", crio.Packages, crio.Own)
+	own := r.graph("kluster-images")
+	if !slices.Contains(own.Packages, "./kluster-images") || own.Own["kluster-images"] == "" {
+		t.Errorf("builds %v, with %v of our own", own.Packages, own.Own)
 	}
 	if p := r.program("dockerd"); p.Version != "v28.5.2" || p.Source != "module github.com/docker/docker@v28.5.2+incompatible" {
 		t.Errorf("dockerd is %s of %s", p.Version, p.Source)

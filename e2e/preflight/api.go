@@ -92,7 +92,8 @@ const (
 )
 
 // systemPods applies the rule by which Kubernetes' suite decides to start: all pods
-// of kube-system run and are ready, or have ended well. Young ones are waited for.
+// of kube-system run and are ready, or have ended well. Young ones are waited for, where
+// the cluster is fit otherwise.
 func (e *examination) systemPods(ctx context.Context) []Problem {
 	for {
 		pods, err := e.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
@@ -103,7 +104,7 @@ func (e *examination) systemPods(ctx context.Context) []Problem {
 		if len(troubled) == 0 {
 			return nil
 		}
-		if slices.ContainsFunc(troubled, isGrownUp) || !wait.For(ctx, lookAgain) {
+		if e.unfit || slices.ContainsFunc(troubled, isGrownUp) || !wait.For(ctx, lookAgain) {
 			return e.notReadyPods(troubled, len(pods.Items))
 		}
 	}

@@ -114,6 +114,7 @@ type examination struct {
 
 	server string // the API server's version
 	nodes  []corev1.Node
+	unfit  bool // there is an error already: nothing is waited for
 }
 
 func (e *examination) run(ctx context.Context) (report.Cluster, []Problem, error) {
@@ -172,7 +173,8 @@ func askVersion(ctx context.Context, client rest.Interface, host string) (string
 	return info.GitVersion, nil
 }
 
-// checks are those of a cluster whose API answers, in the order they are told.
+// checks are those of a cluster whose API answers, in the order they are told; that of
+// the system's pods, which may have to wait, comes after them.
 var checks = []func(e *examination, ctx context.Context) []Problem{
 	(*examination).version,
 	(*examination).rights,
@@ -180,13 +182,12 @@ var checks = []func(e *examination, ctx context.Context) []Problem{
 	(*examination).room,
 	(*examination).blocked,
 	(*examination).kubelets,
-	(*examination).systemPods,
 	(*examination).inNodes,
 	(*examination).listedImages,
 	(*examination).leftovers,
 }
 
-// all makes the checks at once.
+// all makes the checks, but for the last at once.
 func (e *examination) all(ctx context.Context) []Problem {
 	found := make([][]Problem, len(checks))
 	var group sync.WaitGroup
@@ -194,7 +195,9 @@ func (e *examination) all(ctx context.Context) []Problem {
 		group.Go(func() { found[i] = check(e, ctx) })
 	}
 	group.Wait()
-	return slices.Concat(found...)
+	problems := slices.Concat(found...)
+	e.unfit = Err(problems) != nil
+	return append(problems, e.systemPods(ctx)...)
 }
 
 // upstream says whether the specs are Kubernetes' own, whose start waits for half

@@ -127,6 +127,21 @@ func TestYoungPodsAreWaitedFor(t *testing.T) {
 	}
 }
 
+// TestNothingIsWaitedForInVain: an unfit cluster is refused at once, however young.
+func TestNothingIsWaitedForInVain(t *testing.T) {
+	w := good(t)
+	w.target.Exec = w.exec
+	w.nodes = w.nodes[1:2]
+	young := pod("etcd", corev1.PodRunning, corev1.ConditionFalse)
+	young.CreationTimestamp = metav1.Now()
+	w.pods = []corev1.Pod{young}
+	began := time.Now()
+	_, got := w.check(t)
+	if took := time.Since(began); took > patience || len(got) != 2 {
+		t.Errorf("after %s: %q", took, got)
+	}
+}
+
 func (w *world) exec(_ context.Context, node string, argv []string, stdout io.Writer) error {
 	if node == w.mute {
 		return errors.New("exit status 1")
@@ -313,8 +328,8 @@ func TestCheck(t *testing.T) {
 			},
 			[]string{
 				"warning what this user may do could not be looked at: no (post selfsubjectaccessreviews.authorization.k8s.io)",
-				"warning the pods of kube-system could not be looked at: no (get pods)",
 				"warning the namespaces could not be looked at: no (get namespaces)",
+				"warning the pods of kube-system could not be looked at: no (get pods)",
 			},
 		},
 		"a user that may nothing": {

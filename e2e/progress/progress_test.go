@@ -93,6 +93,26 @@ running 1 spec on one, 2 at once
 	}
 }
 
+// TestNote sees that a line from elsewhere stays above what is drawn live.
+func TestNote(t *testing.T) {
+	var out bytes.Buffer
+	var live []string
+	synctest.Test(t, func(t *testing.T) {
+		d := progress.New(progress.Options{Out: &out, Terminal: true})
+		d.Begin(runner.Begin{Procs: 1, Specs: plan("a")})
+		start(d, "a")
+		d.Note("interrupted")
+		live = screen(t, out.String())
+		d.Close()
+	})
+	if len(live) < 3 || live[1] != "interrupted" || !strings.Contains(live[2], "e2e ") {
+		t.Errorf("the screen shows %q", live)
+	}
+	if left := screen(t, out.String()); len(left) != 2 {
+		t.Errorf("after the end there is left: %q", left)
+	}
+}
+
 func TestSilentSuite(t *testing.T) {
 	got := play(t, progress.Options{}, func(d *progress.Display) {
 		d.Begin(runner.Begin{Procs: 1, Specs: plan("a")})

@@ -117,7 +117,7 @@ func (f *fakeClusters) Create(ctx context.Context, opt cluster.CreateOptions) (*
 	for _, role := range []string{"control-plane-1", "worker-1"} {
 		info.Nodes = append(info.Nodes, cluster.NodeInfo{
 			Cluster: info.Name, Name: info.Name + "-" + role, Role: role[:len(role)-2], State: "running",
-			Addresses: []string{"172.28.0.2"}, Image: "kluster/node:v1.36.3",
+			Addresses: []string{"172.28.0.2"}, Image: "kluster/node:v1.36.3", Runtime: "containerd",
 		})
 	}
 	info.Nodes = append(info.Nodes, cluster.NodeInfo{

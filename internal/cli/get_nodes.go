@@ -37,9 +37,9 @@ func runGetNodes(ctx context.Context, a *app, name, format string) error {
 }
 
 func nodeTable(nodes []cluster.NodeInfo) table {
-	t := table{head: []string{"NAME", "CLUSTER", "ROLE", "STATE", "ADDRESSES", "IMAGE"}}
+	t := table{head: []string{"NAME", "CLUSTER", "ROLE", "STATE", "RUNTIME", "ADDRESSES", "IMAGE"}}
 	for _, n := range nodes {
-		t.rows = append(t.rows, []string{n.Name, n.Cluster, n.Role, n.State, orDash(strings.Join(n.Addresses, ",")), n.Image})
+		t.rows = append(t.rows, []string{n.Name, n.Cluster, n.Role, n.State, orDash(n.Runtime), orDash(strings.Join(n.Addresses, ",")), n.Image})
 	}
 	return t
 }

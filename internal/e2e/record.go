@@ -285,6 +285,7 @@ func (r *run) whatIsLeft(context.Context, status.Step) error {
 	if r.record == nil {
 		return nil
 	}
+	r.kept = true
 	var parts []runner.Part
 	for _, p := range r.record.Parts {
 		rep, err := runner.Recorded(filepath.Join(r.opt.Dir, p.Dir))
@@ -355,7 +356,10 @@ func (r *run) dealt() []recordedPart {
 // resumable adds to why a run ended before its time how to take it up again.
 func (r *run) resumable(err error) error {
 	var incomplete *runner.IncompleteError
-	if err == nil || !r.kept || r.opt.Certification != nil || len(r.opt.Resumed) == 0 || r.report != nil && !errors.As(err, &incomplete) {
+	switch {
+	case err == nil, r.report != nil && !errors.As(err, &incomplete):
+		return err // it came to its end
+	case !r.kept, r.opt.Certification != nil, len(r.opt.Resumed) == 0, failure.Code(err) == failure.CodeUsage:
 		return err
 	}
 	return failure.With(err, failure.Hint("run what is left: %s", shell.Join(r.opt.Resumed)))

@@ -272,8 +272,8 @@ func TestAnInterruptedRunSaysHowToTakeItUp(t *testing.T) {
 		refusing := *clusters
 		refusing.refuse = map[string]error{"a": errors.New("enough")}
 		r.Clusters = &refusing
-		if _, err := r.Run(t.Context(), again); !errors.Is(err, refusing.refuse["a"]) {
-			t.Errorf("%s: err %v", name, err)
+		if _, err := r.Run(t.Context(), again); !errors.Is(err, refusing.refuse["a"]) || len(failure.Hints(err)) != 1 {
+			t.Errorf("%s: err %v, hints %q", name, err, failure.Hints(err))
 		}
 		if want := test.deleted[1:]; !slices.Equal(refusing.deleted, want) {
 			t.Errorf("%s: deleted %v, want %v", name, refusing.deleted, want)

@@ -67,6 +67,11 @@ func (j job) generate(ctx context.Context, out string) error {
 	if err := os.WriteFile(filepath.Join(tmp, "go.mod"), mod, 0o644); err != nil {
 		return err
 	}
+	for _, name := range j.graph.Own {
+		if err := addOwn(tmp, name); err != nil {
+			return err
+		}
+	}
 	if err := tidy(ctx, tmp); err != nil {
 		return err
 	}
@@ -75,13 +80,12 @@ func (j job) generate(ctx context.Context, out string) error {
 			return err
 		}
 	}
+	packages := slices.Clone(j.packages)
 	for _, name := range j.graph.Own {
-		if err := withOwn(ctx, tmp, name); err != nil {
-			return err
-		}
+		packages = append(packages, "./"+name)
 	}
-	if len(j.packages) > 0 {
-		if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, j.packages...)...); err != nil {
+	if len(packages) > 0 {
+		if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, packages...)...); err != nil {
 			return err
 		}
 	}
@@ -121,8 +125,8 @@ func importTests(ctx context.Context, dir, pkg string) error {
 	return tidy(ctx, dir)
 }
 
-// withOwn makes the module in dir fit for a program of kluster's own.
-func withOwn(ctx context.Context, dir, name string) error {
+// addOwn puts a program of kluster's own into the module in dir.
+func addOwn(dir, name string) error {
 	source, err := nodeimage.OwnSource(name)
 	if err != nil {
 		return err
@@ -131,13 +135,12 @@ func withOwn(ctx context.Context, dir, name string) error {
 	if err := os.Mkdir(own, 0o755); err != nil {
 		return err
 	}
-	defer os.RemoveAll(own)
 	for file, text := range source {
 		if err := os.WriteFile(filepath.Join(own, file), text, 0o644); err != nil {
 			return err
 		}
 	}
-	return tidy(ctx, dir)
+	return nil
 }
 
 // module is the go.mod to start from: the modules, and their own replacements

@@ -49,6 +49,7 @@ var specs = []struct {
 	{"slows down what takes too much CPU", limitsCPU},
 	{"loads an archive of images into every node", loads},
 	{"lets pods pick their OCI runtime, where the container runtime can", classes},
+	{"is the same after its nodes were killed", survives},
 }
 
 // reports looks whether "kubectl get nodes -o wide" shows the truth.
@@ -147,6 +148,30 @@ func loads(ctx SpecContext, m *made) {
 	m.eachNode(ctx, func(n corev1.Node) {
 		Expect(m.FinishPod(ctx, m.ns, harness.Pod("hello-"+n.Name, n.Name, harness.Command(ref)))).To(Equal("hello"))
 	})
+}
+
+// survives comes last: it kills all nodes at once.
+func survives(ctx SpecContext, m *made) {
+	e := harness.SpecEngine(ctx)
+	nodes := m.Nodes(ctx)
+	m.Deploy(ctx, m.ns, harness.Deployment("survivor", int32(len(nodes)), harness.Web(m.agnhost)))
+	for _, n := range nodes {
+		Expect(e.Kill(ctx, n.Name)).To(Succeed())
+	}
+	for _, n := range nodes {
+		Expect(e.Start(ctx, n.Name)).To(Succeed())
+	}
+	m.AwaitNodes(ctx, e, 3*time.Minute)
+	Eventually(ctx, func(ctx context.Context) []string {
+		var answers []string
+		for _, p := range m.Pods(ctx, m.ns, "survivor") {
+			r := m.PodExec(ctx, m.ns, p.Name, "/agnhost", "--help")
+			if r.Code == 0 && harness.PodReady(&p) {
+				answers = append(answers, p.Spec.NodeName)
+			}
+		}
+		return answers
+	}).WithTimeout(3*time.Minute).Should(HaveLen(len(nodes)), "a pod that can be exec'ed in on every node")
 }
 
 // stateFiles are what OCI runtimes keep of a container, in a folder of its ID.

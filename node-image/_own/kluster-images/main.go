@@ -57,6 +57,9 @@ func run(ctx context.Context, args []string) error {
 		err = importFolder(ctx, store, args[0])
 	}
 	_, end := store.Shutdown(false)
+	if errors.Is(end, storage.ErrLayerUsedByContainer) {
+		end = nil // CRI-O uses the store too
+	}
 	return errors.Join(err, end)
 }
 
