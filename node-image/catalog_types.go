@@ -8,6 +8,7 @@ type Catalog struct {
 	Graphs     []Graph             `yaml:"graphs"`
 	Components []Component         `yaml:"components"`
 	Suite      SuiteTable          `yaml:"suite"`
+	CRI        CRITable            `yaml:"cri"`
 	Releases   []Release           `yaml:"releases"`
 	Roots      []Root              `yaml:"roots"`
 	Images     []ContainerImage    `yaml:"images"`
@@ -49,6 +50,13 @@ type Graph struct {
 	// StampCheckout is stamped in addition when built from a git work tree.
 	StampCheckout map[string]string `yaml:"stampCheckout"`
 	Estimate      time.Duration     `yaml:"estimate"`
+}
+
+// CRITable is the validation of container runtimes.
+type CRITable struct {
+	Graph    string        `yaml:"graph"`
+	Test     string        `yaml:"test"`     // the package whose tests it is
+	Estimate time.Duration `yaml:"estimate"` // of compiling Test
 }
 
 // SuiteTable is what an e2e run needs on the host, all of one graph.

@@ -38,6 +38,9 @@ func (c *Catalog) validate() error {
 		c.checkGraph(p, g)
 	}
 	c.checkSuite(p)
+	if c.CRI.Graph != "" && (c.graph(c.CRI.Graph) == nil || c.CRI.Test == "") {
+		p.add("cri: needs a graph that there is, and test")
+	}
 	for _, x := range c.Components {
 		c.checkComponent(p, x)
 	}

@@ -64,6 +64,7 @@ func checkResults(r *reasons, run *report.Report, required []string) {
 	}{
 		{absent, "required, but were not planned"},
 		{states[report.Failed], "failed"},
+		{states[report.ExpectedFailure], "failed"},
 		{states[report.Flaky], "passed only when run again"},
 		{states[report.Skipped], "skipped"},
 		{states[report.Missing], "missing: they never ran to an end"},
@@ -82,6 +83,9 @@ func checkResults(r *reasons, run *report.Report, required []string) {
 func checkCourse(r *reasons, run *report.Report) {
 	if run.Interrupted != "" {
 		r.add("the run was interrupted: %s", run.Interrupted)
+	}
+	if run.Expectations != "" {
+		r.add("the run was held against a list of known failures")
 	}
 	if run.Resumed > 0 {
 		r.add("the run was cut off and taken up again")

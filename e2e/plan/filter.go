@@ -33,6 +33,25 @@ func (s Suite) Filter(flags report.Filter) (report.Filter, error) {
 	return out, nil
 }
 
+// WhyLeftOut is why a spec of the suite is not run, "" if it is.
+func (s Suite) WhyLeftOut(spec string) string {
+	for _, l := range s.LeftOut {
+		if anyMatch([]string{l.Match}, spec) {
+			return l.Reason
+		}
+	}
+	return ""
+}
+
+// Runnable is a filter that leaves out what the suite does.
+func (s Suite) Runnable(f report.Filter) report.Filter {
+	f.Skip = slices.Clone(f.Skip)
+	for _, l := range s.LeftOut {
+		f.Skip = append(f.Skip, l.Match)
+	}
+	return f
+}
+
 func checkFlags(flags report.Filter) error {
 	if _, err := types.ParseLabelFilter(flags.Labels); err != nil {
 		return badFlag("--label-filter", flags.Labels, firstLine(err), "a filter looks like 'Conformance && !Serial', or 'Feature: isEmpty'")

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ const (
 	Own Program = "own"
 	// Stock is upstream's e2e.test.
 	Stock Program = "stock"
+	// CRI is cri-tools' critest, which runs in a node and speaks with its container
+	// runtime alone.
+	CRI Program = "cri"
 	// Package is Go packages with ginkgo specs, compiled for the run.
 	Package Program = "package"
 )
@@ -48,6 +52,11 @@ type Suite struct {
 	Environment map[string]string `yaml:"environment"`
 	// MakesClusters says that the specs need no cluster.
 	MakesClusters bool `yaml:"makesClusters"`
+	// OneNode says that the specs have a node for themselves alone: a cluster of one
+	// node is made for the run.
+	OneNode bool `yaml:"oneNode"`
+	// LeftOut are specs that are not run, each with the reason.
+	LeftOut []LeftOut `yaml:"leftOut"`
 	// Images are the names, without registry and tag, of the images that the specs
 	// start, beside pause; none for all of the conformance set.
 	Images []string `yaml:"images"`
@@ -57,6 +66,12 @@ type Suite struct {
 	Complete bool `yaml:"complete"`
 	// Estimate is how long a run takes; 0 where nobody has measured it.
 	Estimate time.Duration `yaml:"estimate"`
+}
+
+// LeftOut are specs that cannot run where kluster runs a suite.
+type LeftOut struct {
+	Match  string `yaml:"match"` // a regular expression of their names
+	Reason string `yaml:"reason"`
 }
 
 // Table is all suites.
@@ -109,7 +124,7 @@ func (s Suite) validate() error {
 		wrong("it lacks a name or description")
 	}
 	switch s.Program {
-	case Own, Stock:
+	case Own, Stock, CRI:
 		if len(s.Packages) > 0 {
 			wrong("packages are for program %q", Package)
 		}
@@ -122,6 +137,11 @@ func (s Suite) validate() error {
 	}
 	if _, err := types.ParseLabelFilter(s.ofSIG("sig-x").Labels); err != nil {
 		wrong("label filter %q: %s", s.Labels, firstLine(err))
+	}
+	for _, l := range s.LeftOut {
+		if _, err := regexp.Compile(l.Match); err != nil || l.Match == "" || l.Reason == "" {
+			wrong("leftOut: needs a regular expression and a reason: %q, %q", l.Match, l.Reason)
+		}
 	}
 	if s.Nodes < 0 || s.Estimate < 0 {
 		wrong("nodes and estimate cannot be negative")

@@ -29,25 +29,35 @@ type Named struct {
 	Report *Report
 }
 
+// NotRun is a run that did not come to a report.
+type NotRun struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
 // Difference is how a spec's results differ between reports.
 type Difference string
 
 // The differences. Of several, the first holds.
 const (
-	StateDiffers Difference = "state"  // it passes on one and not on another
-	Absent       Difference = "absent" // some reports did not plan it
-	TimeDiffers  Difference = "time"   // it took much longer on one
-	Same         Difference = "same"
+	StateDiffers Difference = "state" // it passes on one and not on another
+	// DiffersAsExpected: the same, and each that does not pass is a known failure.
+	DiffersAsExpected Difference = "expected"
+	Absent            Difference = "absent" // some reports did not plan it
+	TimeDiffers       Difference = "time"   // it took much longer on one
+	Same              Difference = "same"
 )
 
 // differences in the order of what is worth a look first.
-var differences = []Difference{StateDiffers, Absent, TimeDiffers, Same}
+var differences = []Difference{StateDiffers, DiffersAsExpected, Absent, TimeDiffers, Same}
 
 // Comparison holds several reports against the first of them.
 type Comparison struct {
 	APIVersion string     `json:"apiVersion"`
 	Kind       string     `json:"kind"`
 	Reports    []Compared `json:"reports"`
+	// NotRun are runs of which there is no report to compare.
+	NotRun []NotRun `json:"notRun,omitempty"`
 	// Remarks are what makes the reports hard to compare, such as other versions.
 	Remarks []string `json:"remarks,omitempty"`
 	// Specs have the order of what is worth a look first.
@@ -116,7 +126,13 @@ func Compare(reports ...Named) (*Comparison, error) {
 	if len(reports) < 2 {
 		return nil, failure.New("comparing takes two reports or more", failure.Exit(failure.CodeUsage))
 	}
-	c := &Comparison{APIVersion: APIVersion, Kind: ComparisonKind}
+	return CompareRuns(nil, reports...)
+}
+
+// CompareRuns is Compare of runs that were to be compared, of which some have no
+// report, and at least one has.
+func CompareRuns(notRun []NotRun, reports ...Named) (*Comparison, error) {
+	c := &Comparison{APIVersion: APIVersion, Kind: ComparisonKind, NotRun: notRun}
 	for i, n := range reports {
 		if slices.ContainsFunc(reports[:i], func(other Named) bool { return other.Name == n.Name }) {
 			return nil, failure.New(fmt.Sprintf("the report %s is given twice", n.Name), failure.Exit(failure.CodeUsage))
@@ -182,13 +198,16 @@ func (c *Comparison) specs(reports []Named) {
 }
 
 func difference(all []Result) Difference {
-	absent, passed, not := false, false, false
+	absent, passed, not, known := false, false, false, true
 	for _, r := range all {
 		absent = absent || r.State == ""
-		passed = passed || r.State == Passed
-		not = not || r.State != "" && r.State != Passed
+		passed = passed || r.State.passedAtOnce()
+		not = not || r.State != "" && !r.State.passedAtOnce()
+		known = known && (r.State == "" || r.State == Passed || r.State == ExpectedFailure)
 	}
 	switch {
+	case passed && not && known:
+		return DiffersAsExpected
 	case passed && not:
 		return StateDiffers
 	case absent:
@@ -285,8 +304,14 @@ func (c *Comparison) Headline() string {
 	if n := c.Count(StateDiffers); n > 0 {
 		return fmt.Sprintf("%s not have the same result everywhere", plural(n, "spec does", "specs do"))
 	}
+	if n := c.Count(DiffersAsExpected); n > 0 {
+		return fmt.Sprintf("%s elsewhere, all of them as expected", plural(n, "spec that passes on one fails", "specs that pass on one fail"))
+	}
 	if c.Count(Absent) == len(c.Specs) {
 		return "the reports have no spec in common"
+	}
+	if len(c.Reports) == 1 {
+		return "there is one report only: nothing to compare"
 	}
 	return "no spec passes on one and fails on another"
 }
@@ -294,8 +319,8 @@ func (c *Comparison) Headline() string {
 // JSON is the form for machines.
 func (c *Comparison) JSON() ([]byte, error) { return marshal(c) }
 
-// Err is an error if a spec passes on one report and not on another, so that a
-// script can ask for equal results.
+// Err is an error if a spec passes on one report and not on another, and that is no
+// known failure, so that a script can ask for equal results.
 func (c *Comparison) Err() error {
 	if c.Count(StateDiffers) == 0 {
 		return nil

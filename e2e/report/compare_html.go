@@ -31,7 +31,7 @@ type compareRow struct {
 
 // differenceText says a difference in the page's words.
 var differenceText = map[Difference]string{
-	StateDiffers: "results differ", Absent: "not in all", TimeDiffers: "durations differ", Same: "same",
+	StateDiffers: "results differ", DiffersAsExpected: "differ as expected", Absent: "not in all", TimeDiffers: "durations differ", Same: "same",
 }
 
 // WriteHTML writes one self-contained page, as that of a report.

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -14,16 +16,27 @@ const timeMost = 15
 // differs, and those whose duration differs most.
 func (c *Comparison) WriteText(w io.Writer) error {
 	t := &table{}
-	t.row("REPORT", "VERDICT", "PASSED", "FAILED", "FLAKY", "OTHER", "WALL", "SPECS", "RATIO")
+	columns := c.columns()
+	var head []string
+	for _, col := range columns {
+		head = append(head, col.head)
+	}
+	t.row(head...)
 	for _, r := range c.Reports {
-		s := r.Summary
-		t.row(r.Name, string(s.Verdict), fmt.Sprintf("%d/%d", s.Passed, s.Planned), fmt.Sprint(s.Failed), fmt.Sprint(s.Flaky),
-			fmt.Sprint(s.Skipped+s.Missing), shortSeconds(s.Seconds), shortSeconds(r.SpecSeconds), ratioText(r.Ratio))
+		var cells []string
+		for _, col := range columns {
+			cells = append(cells, col.of(r))
+		}
+		t.row(cells...)
+	}
+	for _, n := range c.NotRun {
+		t.line(fmt.Sprintf("not run: %s: %s", n.Name, oneLine(plain(n.Reason), 500)))
 	}
 	for _, line := range c.Remarks {
 		t.line("note: " + line)
 	}
 	c.textSpecs(t, StateDiffers, "Results differ:", len(c.Specs))
+	c.textSpecs(t, DiffersAsExpected, "Results differ as expected:", len(c.Specs))
 	c.textSpecs(t, TimeDiffers, "Durations differ:", timeMost)
 	if n := c.Count(Absent); n > 0 {
 		t.line("")
@@ -32,6 +45,36 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	t.line("")
 	t.line(c.Headline())
 	return t.flush(w)
+}
+
+// column is one of the table of reports.
+type column struct {
+	head string
+	of   func(Compared) string
+}
+
+// columns are those of the table; known failures have theirs where there are some.
+func (c *Comparison) columns() []column {
+	count := func(of func(Summary) int) func(Compared) string {
+		return func(r Compared) string { return strconv.Itoa(of(r.Summary)) }
+	}
+	all := []column{
+		{"REPORT", func(r Compared) string { return r.Name }},
+		{"VERDICT", func(r Compared) string { return string(r.Summary.Verdict) }},
+		{"PASSED", func(r Compared) string { return fmt.Sprintf("%d/%d", r.Summary.Passed, r.Summary.Planned) }},
+		{"FAILED", count(func(s Summary) int { return s.Failed })},
+	}
+	if slices.ContainsFunc(c.Reports, func(r Compared) bool { return r.Summary.ExpectedFailures+r.Summary.UnexpectedPasses > 0 }) {
+		all = append(all,
+			column{"AS EXPECTED", count(func(s Summary) int { return s.ExpectedFailures })},
+			column{"UNEXPECTED PASS", count(func(s Summary) int { return s.UnexpectedPasses })})
+	}
+	return append(all,
+		column{"FLAKY", count(func(s Summary) int { return s.Flaky })},
+		column{"OTHER", count(func(s Summary) int { return s.Skipped + s.Missing })},
+		column{"WALL", func(r Compared) string { return shortSeconds(r.Summary.Seconds) }},
+		column{"SPECS", func(r Compared) string { return shortSeconds(r.SpecSeconds) }},
+		column{"RATIO", func(r Compared) string { return ratioText(r.Ratio) }})
 }
 
 func (c *Comparison) textSpecs(t *table, d Difference, title string, most int) {
@@ -69,7 +112,7 @@ func (r Result) text(ratio bool) string {
 	if r.State == "" {
 		return "absent"
 	}
-	text := string(r.State) + " " + shortSeconds(r.Seconds)
+	text := r.State.Words() + " " + shortSeconds(r.Seconds)
 	if ratio && r.Ratio > 0 {
 		text += " " + ratioText(r.Ratio)
 	}

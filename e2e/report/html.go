@@ -29,6 +29,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"script": func() (template.JS, error) { text, err := asset("page.js"); return template.JS(text), err },
 	"style":  func() (template.CSS, error) { text, err := asset("page.css"); return template.CSS(text), err },
 	"mark":   func(s State) string { return mark[s] },
+	"words":  State.Words,
 	"short":  shortSeconds,
 	"join":   strings.Join,
 	"ratio":  ratioText,

@@ -77,10 +77,11 @@ type junitRerun struct {
 }
 
 // WriteJUnit writes one testcase for each planned spec. A spec that never ran is
-// an error.
+// an error; one that failed as expected counts as skipped, with its failure in the
+// output, and one that passed unexpectedly as failed.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	s := r.Summarize()
-	counts := junitCounts{r.Suite, s.Planned, s.Failed, s.Missing, s.Skipped, seconds(s.Seconds)}
+	counts := junitCounts{r.Suite, s.Planned, s.Failed + s.UnexpectedPasses, s.Missing, s.Skipped + s.ExpectedFailures, seconds(s.Seconds)}
 	suite := junitSuite{
 		junitCounts: counts,
 		Timestamp:   r.Started.UTC().Format(time.RFC3339),
@@ -110,6 +111,7 @@ func (r *Report) junitProperties(s Summary) []junitProperty {
 		{"processes", strconv.Itoa(r.Procs)},
 		{"seed", strconv.FormatInt(r.Seed, 10)},
 		{"flaky", strconv.Itoa(s.Flaky)},
+		{"expectations", r.Expectations},
 		{"interrupted", r.Interrupted},
 		{"labelFilter", r.Filter.Labels},
 		{"focus", strings.Join(r.Filter.Focus, " | ")},
@@ -145,6 +147,13 @@ func (r *Report) junitCase(s Spec) junitCase {
 			c.Failure = &junitFailure{all[0].Message, all[0].Type, all[0].Text}
 			c.SystemOut, c.Reruns = all[0].Output, all[1:]
 		}
+	case ExpectedFailure:
+		c.Skipped = &junitSkipped{s.Expectation.known()}
+		for _, a := range junitReruns(s.Attempts) {
+			c.SystemOut += a.Text + "\n" + a.Output
+		}
+	case UnexpectedPass:
+		c.Failure = &junitFailure{Message: s.Message(), Type: string(UnexpectedPass)}
 	case Passed:
 	}
 	return c

@@ -78,6 +78,8 @@ func (r *Report) check() error {
 			return fmt.Errorf("specs[%d] has no name", i)
 		case !slices.Contains(states, s.State):
 			return fmt.Errorf("specs[%d] (%s): state %q is none of %q", i, s.Name, s.State, states)
+		case s.Expectation == nil && (s.State == ExpectedFailure || s.State == UnexpectedPass):
+			return fmt.Errorf("specs[%d] (%s): state %s without what was expected", i, s.Name, s.State)
 		}
 		for j, a := range s.Attempts {
 			if a.Seconds < 0 {

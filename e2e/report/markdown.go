@@ -26,7 +26,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		fmt.Fprintf(&b, "\n> %s\n", inline(line))
 	}
 	left := markdownSpecs
-	for _, state := range []State{Failed, Flaky, Missing, Skipped} {
+	for _, state := range []State{Failed, UnexpectedPass, Flaky, Missing, Skipped, ExpectedFailure} {
 		left -= r.markdownSpecs(&b, state, left)
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -64,7 +64,7 @@ func (r *Report) markdownSpecs(b *strings.Builder, state State, most int) int {
 	if len(specs) == 0 {
 		return 0
 	}
-	fmt.Fprintf(b, "\n#### %d %s\n\n", len(specs), state)
+	fmt.Fprintf(b, "\n#### %d %s\n\n", len(specs), state.Words())
 	for i, s := range specs {
 		if i >= most {
 			fmt.Fprintf(b, "- and %d more\n", len(specs)-i)

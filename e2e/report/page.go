@@ -135,6 +135,12 @@ func (p *page) notices() {
 	if p.Summary.Flaky > 0 {
 		add("%s failed, and passed when run again: not counted as passed.", plural(p.Summary.Flaky, "spec", "specs"))
 	}
+	if p.Summary.ExpectedFailures > 0 {
+		add("%s as the list of known failures %s says: not counted as passed.", plural(p.Summary.ExpectedFailures, "spec failed", "specs failed"), plain(p.Report.Expectations))
+	}
+	if p.Summary.UnexpectedPasses > 0 {
+		add("%s though the list of known failures %s says otherwise: take them off it.", plural(p.Summary.UnexpectedPasses, "spec passed", "specs passed"), plain(p.Report.Expectations))
+	}
 	if p.Report.Resumed > 0 {
 		add("The run was taken up again %s after it was cut off.", times(p.Report.Resumed))
 	}
@@ -155,7 +161,7 @@ func (p *page) specs(folder fs.FS) {
 			}
 			r := p.row(id, s, longest, common)
 			r.Rank = rank
-			if state == Failed || state == Flaky || state == Missing && len(s.Attempts) > 0 {
+			if state == Failed || state == UnexpectedPass || state == Flaky || state == ExpectedFailure || state == Missing && len(s.Attempts) > 0 {
 				r.Card = true
 				p.Cards = append(p.Cards, p.card(r, s, folder, &budget))
 			}
@@ -198,7 +204,10 @@ func (p *page) card(r row, s Spec, folder fs.FS, budget *int64) card {
 			Evidence:   readEvidence(folder, a.Evidence, budget),
 		})
 	}
-	if f := s.Failure(); f == nil || f.Message == "" {
+	switch f := s.Failure(); {
+	case s.State == ExpectedFailure:
+		c.Message = s.Expectation.known()
+	case f == nil || f.Message == "":
 		c.Message = s.Message()
 	}
 	return c

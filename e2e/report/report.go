@@ -23,6 +23,10 @@ const (
 	Skipped State = "skipped" // the suite itself decided to skip it
 	// Missing: planned, but never ran, or ran and never ended.
 	Missing State = "missing"
+	// ExpectedFailure: failed, as a list of known failures says. UnexpectedPass: passed
+	// though such a list says that it fails.
+	ExpectedFailure State = "expected-failure"
+	UnexpectedPass  State = "unexpected-pass"
 )
 
 // Report is one run.
@@ -46,6 +50,9 @@ type Report struct {
 	// Incidents are what went wrong beside specs: a node that was gone, an API
 	// server that did not answer, a process of the suite that died.
 	Incidents []Incident `json:"incidents,omitempty"`
+	// Expectations names the list of known failures that the run was held against; ""
+	// for none.
+	Expectations string `json:"expectations,omitempty"`
 }
 
 // Filter is what was asked to run.
@@ -87,6 +94,16 @@ type Spec struct {
 	Labels   []string  `json:"labels,omitempty"`
 	State    State     `json:"state"`
 	Attempts []Attempt `json:"attempts,omitempty"` // in order; none if Missing
+	// LeftOut is why it is not run here, though it is of the suite; "" if it is.
+	LeftOut string `json:"leftOut,omitempty"`
+	// Expectation is why it is known to fail, nil if it is not.
+	Expectation *Expectation `json:"expectation,omitempty"`
+}
+
+// Expectation is why a spec is known to fail.
+type Expectation struct {
+	Reason string `json:"reason"`
+	Issue  string `json:"issue"` // a URL
 }
 
 // Attempt is one run of a spec.

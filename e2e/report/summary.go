@@ -8,33 +8,38 @@ import (
 )
 
 // states in the order in which people want to see them.
-var states = []State{Failed, Flaky, Missing, Skipped, Passed}
+var states = []State{Failed, UnexpectedPass, Flaky, Missing, Skipped, ExpectedFailure, Passed}
 
 // Verdict is what a whole run comes to.
 type Verdict string
 
 // The verdicts. Of several, the first holds.
 const (
-	VerdictFailed Verdict = "failed" // a spec failed
+	VerdictFailed Verdict = "failed" // a spec failed, or passed that was expected to fail
 	// VerdictIncomplete: nothing failed, but planned specs never ran to their end,
 	// a conformance spec was skipped, or nothing was planned.
 	VerdictIncomplete Verdict = "incomplete"
 	VerdictFlaky      Verdict = "flaky" // all passed in the end, some not at once
-	VerdictOK         Verdict = "ok"
+	VerdictOK         Verdict = "ok"    // all passed, or failed as expected
 )
 
 // Summary counts a report.
 type Summary struct {
 	Verdict Verdict `json:"verdict"`
 	Planned int     `json:"planned"`
-	// Executed are the planned specs that ran to an end: passed, failed or flaky.
+	// Executed are the planned specs that ran to an end: passed, failed or flaky,
+	// expected or not.
 	Executed int `json:"executed"`
 	Passed   int `json:"passed"`
 	Failed   int `json:"failed"`
 	Flaky    int `json:"flaky"`
 	Skipped  int `json:"skipped"`
 	Missing  int `json:"missing"`
-	// Unproven are the conformance specs that were skipped or are missing.
+	// Of specs on a list of known failures; Failed and Passed are the others.
+	ExpectedFailures int `json:"expectedFailures,omitempty"`
+	UnexpectedPasses int `json:"unexpectedPasses,omitempty"`
+	// Unproven are the conformance specs that were skipped or are missing, but not
+	// those that are left out.
 	Unproven int `json:"unproven"`
 	// Seconds is the wall time of the run.
 	Seconds float64 `json:"seconds"`
@@ -45,13 +50,13 @@ func (r *Report) Summarize() Summary {
 	s := Summary{Planned: len(r.Specs), Seconds: r.Wall().Seconds()}
 	for _, spec := range r.Specs {
 		*s.count(spec.State)++
-		if spec.Conformance() && (spec.State == Skipped || spec.State == Missing) {
+		if spec.Conformance() && (spec.State == Skipped || spec.State == Missing) && spec.LeftOut == "" {
 			s.Unproven++
 		}
 	}
-	s.Executed = s.Passed + s.Failed + s.Flaky
+	s.Executed = s.Passed + s.Failed + s.Flaky + s.ExpectedFailures + s.UnexpectedPasses
 	switch {
-	case s.Failed > 0:
+	case s.Failed > 0, s.UnexpectedPasses > 0:
 		s.Verdict = VerdictFailed
 	case s.Executed == 0, s.Missing > 0, s.Unproven > 0, r.Interrupted != "":
 		s.Verdict = VerdictIncomplete
@@ -74,6 +79,10 @@ func (s *Summary) count(state State) *int {
 		return &s.Flaky
 	case Skipped:
 		return &s.Skipped
+	case ExpectedFailure:
+		return &s.ExpectedFailures
+	case UnexpectedPass:
+		return &s.UnexpectedPasses
 	default:
 		return &s.Missing
 	}
@@ -87,7 +96,7 @@ func (s Summary) Headline() string {
 	words := s.passed()
 	for _, state := range states {
 		if n := s.Of(state); n > 0 && state != Passed {
-			words += fmt.Sprintf(", %d %s", n, state)
+			words += fmt.Sprintf(", %d %s", n, state.Words())
 		}
 	}
 	return words
@@ -136,12 +145,18 @@ func (s Spec) Failure() *Attempt {
 	return nil
 }
 
-// Message says in its own words why the spec did not pass, "" if it did.
+// Message says in its own words why the spec is not simply passed, "" if it is.
 func (s Spec) Message() string {
 	a := s.Failure()
 	switch {
 	case s.State == Passed:
 		return ""
+	case s.LeftOut != "":
+		return "left out: " + s.LeftOut
+	case s.State == UnexpectedPass:
+		return "passed, but it is on the list of known failures: " + s.Expectation.text()
+	case s.State == ExpectedFailure:
+		return s.Expectation.known() + "\n" + Spec{State: Failed, Attempts: s.Attempts}.Message()
 	case len(s.Attempts) == 0:
 		return "planned, but it never ran"
 	case a == nil:

@@ -16,7 +16,7 @@ const textLines = 6
 // message, then the verdict.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	for _, state := range []State{Failed, Flaky, Skipped} {
+	for _, state := range []State{Failed, UnexpectedPass, Flaky, Skipped} {
 		for _, s := range r.InState(state) {
 			fmt.Fprintf(&b, "%s %s\n", mark[state], s.Name)
 			message, more := firstLines(s.Message(), textLines)
@@ -30,6 +30,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	r.missingText(&b)
+	for _, s := range r.InState(ExpectedFailure) {
+		fmt.Fprintf(&b, "%s %s\n    %s\n", mark[ExpectedFailure], s.Name, s.Expectation.known())
+	}
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
@@ -60,7 +63,7 @@ func (r *Report) missingText(b *strings.Builder) {
 }
 
 // mark shows a state where there may be no colour.
-var mark = map[State]string{Passed: "✓", Failed: "✗", Flaky: "~", Skipped: "-", Missing: "?"}
+var mark = map[State]string{Passed: "✓", Failed: "✗", Flaky: "~", Skipped: "-", Missing: "?", ExpectedFailure: "=", UnexpectedPass: "!"}
 
 // remarks are what a reader must know beside the counts, a line each.
 func (r *Report) remarks() []string {
@@ -73,6 +76,9 @@ func (r *Report) remarks() []string {
 	}
 	for _, i := range r.Incidents {
 		lines = append(lines, fmt.Sprintf("incident at %s: %s", i.Time.UTC().Format(time.TimeOnly), plain(i.Text)))
+	}
+	if r.Expectations != "" {
+		lines = append(lines, "held against the known failures of "+plain(r.Expectations))
 	}
 	if n := len(r.StandIns()); n > 0 {
 		lines = append(lines, fmt.Sprintf("%s not upstream's own: the report names them", plural(n, "part is", "parts are")))

@@ -70,8 +70,12 @@ func timelines(r *Report) []timeline {
 				}
 				busy += took
 				x := at(a.Started)
+				state := a.state()
+				if state == Failed && s.State == ExpectedFailure {
+					state = ExpectedFailure
+				}
 				t.Bars = append(t.Bars, bar{
-					ID: id, State: a.state(), X: x, Width: max(0.1, min(100-x, 100*took/to.Sub(from).Seconds())),
+					ID: id, State: state, X: x, Width: max(0.1, min(100-x, 100*took/to.Sub(from).Seconds())),
 					Y:    t.y(a.Proc) + 2,
 					Text: fmt.Sprintf("%s\n%s, from +%s, %s", s.Name, a.word(), status.Short(a.Started.Sub(from)), shortSeconds(took)),
 				})

@@ -36,6 +36,9 @@ type Plan struct {
 	// spec when it compares it with a regular expression.
 	Description string `json:"description"`
 	Specs       []Spec `json:"specs"`
+	// All are the names of all specs of the program, also of those that the filter
+	// leaves out. It is known right after planning only.
+	All []string `json:"-"`
 }
 
 // Spec is a spec that is to run.
@@ -106,7 +109,11 @@ func planOf(r types.Report) (Plan, error) {
 	plan := Plan{Description: r.SuiteDescription}
 	seen := map[string]string{}
 	for _, s := range r.SpecReports {
-		if s.LeafNodeType != types.NodeTypeIt || !s.State.Is(types.SpecStatePassed) {
+		if s.LeafNodeType != types.NodeTypeIt {
+			continue
+		}
+		plan.All = append(plan.All, s.FullText())
+		if !s.State.Is(types.SpecStatePassed) {
 			continue
 		}
 		// Reports of older ginkgos lack IsSerial; Kubernetes has a label besides.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kluster-project/kluster/e2e/expect"
 	"github.com/kluster-project/kluster/internal/e2e"
 )
 
@@ -16,7 +17,7 @@ var (
 	// are about the run as a whole.
 	ofOneRun = []string{
 		"focus", "skip", "label-filter", "procs", "seed", "timeout", "rerun-failed", "allow-flaky", "resume", "dry-run",
-		"report-dir", "output", "clusters", "certification-bundle", "product", "keep-namespace-on-failure", "quiet", "verbose",
+		"report-dir", "output", "clusters", "certification-bundle", "product", "keep-namespace-on-failure", "expectations", "quiet", "verbose",
 	}
 	// ofOneCommand are flags that say nothing of the run.
 	ofOneCommand = []string{"resume", "dry-run", "report-dir", "output", "quiet", "verbose"}
@@ -40,7 +41,15 @@ func givenFlags(cmd *cobra.Command, without []string) map[string][]string {
 
 func valuesOf(f *pflag.Flag) []string {
 	if several, ok := f.Value.(pflag.SliceValue); ok {
-		return several.GetSlice()
+		values := several.GetSlice()
+		if f.Name == "expectations" {
+			for i, value := range values {
+				if value != expect.BuiltIn && value != expect.None {
+					values[i] = absolute(value)
+				}
+			}
+		}
+		return values
 	}
 	value := f.Value.String()
 	if f.Name == "kubeconfig" || f.Name == "config" && value != "-" {

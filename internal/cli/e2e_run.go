@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kluster-project/kluster/e2e/certify"
+	"github.com/kluster-project/kluster/e2e/expect"
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/progress"
 	"github.com/kluster-project/kluster/e2e/report"
@@ -34,8 +35,13 @@ type e2eRunOptions struct {
 	dryRun     bool
 	allowFlaky bool
 	bundle     string
-	product    string
-	output     choice
+	// expectations are files of known failures, or words in their place.
+	expectations []string
+	product      string
+	output       choice
+
+	controlPlanes, workers int
+	source                 string
 	// given are the flags that were, with their values.
 	given map[string][]string
 }
@@ -54,6 +60,10 @@ It runs on the only cluster there is, on --cluster or --kubeconfig, or with
 and deleted after it. The first Ctrl-C lets specs clean up and writes what there
 is, and --resume takes the run up again; the second ends it at once.
 
+With --expectations specs that are known to fail on the cluster's container
+runtime do not fail the run, and those of them that pass do: the list is out of
+date then.
+
 The exit code is 0 when all planned specs passed; 3 when specs failed or, unless
 --allow-flaky is given, passed only when run again; 1 when not all could run.`
 
@@ -70,8 +80,6 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 	if len(runs) > 0 {
 		run = runs[0]
 	}
-	var controlPlanes, workers int
-	var source string
 	cmd := &cobra.Command{
 		Use:     "run [FOLDER]",
 		Short:   "Run a suite on a cluster",
@@ -79,66 +87,123 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 		Example: e2eRunExample,
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				if cmd.Flags().Changed("suite") {
-					return usageError(cmd, "give either a folder or --suite, not both")
-				}
-				opts.Suite = folderOf(args[0])
+			if err := opts.suiteOf(cmd, args); err != nil {
+				return err
 			}
 			if opts.Resume && opts.Dir != "" {
 				if err := opts.takeUp(cmd, len(args) > 0); err != nil {
 					return err
 				}
 			}
-			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
-			opts.flags.Workers = given(cmd, "workers", &workers)
+			if err := opts.oneNode(cmd); err != nil {
+				return err
+			}
+			opts.take(cmd)
 			if err := opts.check(cmd); err != nil {
 				return err
 			}
 			opts.given = givenFlags(cmd, ofOneCommand)
 			opts.Command = commandLine(cmd, opts.Suite, ofOneRun)
 			opts.Resumed = commandLine(cmd, opts.Suite, []string{"resume", "report-dir"})
-			if cmd.Flags().Changed("source") {
-				opts.Source = source
-			}
 			return run(cmd.Context(), a, opts)
 		},
 	}
+	opts.addSpecFlags(cmd)
+	opts.addClusterFlags(a, cmd, "with --create: ")
 	f := cmd.Flags()
-	f.StringVar(&opts.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, sig-..., kluster")
-	f.StringVar(&opts.Filter.Labels, "label-filter", "", "only specs with these labels, as ginkgo's `QUERY`")
-	f.StringArrayVar(&opts.Filter.Focus, "focus", nil, "only specs whose name matches this `REGEXP` (repeatable)")
-	f.StringArrayVar(&opts.Filter.Skip, "skip", nil, "no specs whose name matches this `REGEXP` (repeatable)")
 	f.StringVar(&opts.Cluster, "cluster", "", "name of the cluster (default: the only one there is)")
 	f.StringVar(&opts.Kubeconfig, "kubeconfig", "", "`FILE` of a cluster that kluster did not make")
 	f.BoolVar(&opts.create, "create", false, "make a cluster for the run, and delete it afterwards")
 	f.StringVar(&opts.flags.Name, "name", "e2e", "with --create: name of the cluster")
 	f.IntVar(&opts.clusters, "clusters", 1, "with --create: spread the run over so many clusters at once")
-	f.StringVarP(&opts.file, "config", "f", "", "with --create: configuration `FILE` of the cluster")
-	f.IntVar(&controlPlanes, "control-planes", 1, "with --create: number of control planes")
-	f.IntVar(&workers, "workers", 2, "with --create: number of workers")
-	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "with --create: Kubernetes version")
 	f.StringVar(&opts.flags.Runtime, "runtime", "", "with --create: container runtime of all nodes")
 	f.StringVar(&opts.flags.OCIRuntime, "oci-runtime", "", "with --create: OCI runtime of all nodes")
-	f.Var(&opts.procs, "procs", "parallel processes for each cluster, or auto")
 	f.StringVar(&opts.Dir, "report-dir", "", "`FOLDER` of the report (default: kluster-e2e-SUITE-TIME)")
-	f.BoolVar(&opts.dryRun, "dry-run", false, "print the specs that would run, and do nothing")
-	f.DurationVar(&opts.Timeout, "timeout", 0, "how long all specs may run, those that are run again too (default: a day)")
-	f.Int64Var(&opts.Seed, "seed", 0, "ginkgo's seed of the order (default: another one each time)")
-	f.IntVar(&opts.RerunFailed, "rerun-failed", 0, "run specs that failed again, alone, up to `N` times")
-	f.BoolVar(&opts.allowFlaky, "allow-flaky", false, "specs that passed when they were run again do not fail the run")
 	f.BoolVar(&opts.KeepNamespaces, "keep-namespace-on-failure", false, "leave the namespaces of specs that failed")
 	f.BoolVar(&opts.Resume, "resume", false, "take up the run in --report-dir that was cut off; flags that are left out are as they were")
+	f.StringArrayVar(&opts.expectations, "expectations", nil, "`FILE` of failures that are known, or builtin for kluster's own lists (repeatable)")
 	f.StringVar(&opts.bundle, "certification-bundle", "", "write what a certification is asked for with to this `FOLDER`")
 	f.StringVar(&opts.product, "product", "", "`FILE` like PRODUCT.yaml that says what is certified")
-	f.StringVar(&source, "source", nodeimage.SourceModules, "where the suite's programs come from: modules or release")
-	addChoice(cmd, &opts.output, "output", "o", "how to print", "text", formatJSON)
 	complete(cmd, "cluster", a.clusterNames)
-	complete(cmd, "suite", suiteNames)
-	complete(cmd, "kubernetes-version", a.kubernetesVersions)
 	complete(cmd, "runtime", a.runtimeNames)
 	complete(cmd, "oci-runtime", a.ociRuntimeNames)
 	return cmd
+}
+
+// addSpecFlags adds flags that say which specs run, and how.
+func (o *e2eRunOptions) addSpecFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, sig-..., cri, kluster")
+	f.StringVar(&o.Filter.Labels, "label-filter", "", "only specs with these labels, as ginkgo's `QUERY`")
+	f.StringArrayVar(&o.Filter.Focus, "focus", nil, "only specs whose name matches this `REGEXP` (repeatable)")
+	f.StringArrayVar(&o.Filter.Skip, "skip", nil, "no specs whose name matches this `REGEXP` (repeatable)")
+	f.Var(&o.procs, "procs", "parallel processes for each cluster, or auto")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the specs that would run, and do nothing")
+	f.DurationVar(&o.Timeout, "timeout", 0, "how long all specs may run, those that are run again too (default: a day)")
+	f.Int64Var(&o.Seed, "seed", 0, "ginkgo's seed of the order (default: another one each time)")
+	f.IntVar(&o.RerunFailed, "rerun-failed", 0, "run specs that failed again, alone, up to `N` times")
+	f.BoolVar(&o.allowFlaky, "allow-flaky", false, "specs that passed when they were run again do not fail the run")
+	f.StringVar(&o.source, "source", nodeimage.SourceModules, "where the suite's programs come from: modules or release")
+	addChoice(cmd, &o.output, "output", "o", "how to print", "text", formatJSON)
+	complete(cmd, "suite", suiteNames)
+}
+
+// addClusterFlags adds flags about clusters that are made for a run; when says in
+// their help when they count.
+func (o *e2eRunOptions) addClusterFlags(a *app, cmd *cobra.Command, when string) {
+	f := cmd.Flags()
+	f.StringVarP(&o.file, "config", "f", "", when+"configuration `FILE` of the cluster")
+	f.IntVar(&o.controlPlanes, "control-planes", 1, when+"number of control planes")
+	f.IntVar(&o.workers, "workers", 2, when+"number of workers")
+	f.StringVar(&o.flags.KubernetesVersion, "kubernetes-version", "", when+"Kubernetes version")
+	complete(cmd, "kubernetes-version", a.kubernetesVersions)
+}
+
+// suiteOf takes the folder of a suite that may be given as an argument.
+func (o *e2eRunOptions) suiteOf(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.Flags().Changed("suite") {
+		return usageError(cmd, "give either a folder or --suite, not both")
+	}
+	o.Suite = folderOf(args[0])
+	return nil
+}
+
+// oneNode makes a cluster of one node for a suite that has one for itself alone. A
+// suite that does not exist is found out later, with a suggestion.
+func (o *e2eRunOptions) oneNode(cmd *cobra.Command) error {
+	table, err := plan.Load()
+	if err != nil {
+		return err
+	}
+	suite, err := table.Find(o.Suite)
+	if err != nil || !suite.OneNode {
+		return nil //nolint:nilerr // as above
+	}
+	if o.Cluster != "" || o.Kubeconfig != "" || o.clusters > 1 {
+		return usageError(cmd, "suite %s is run in a node that is made for it: leave out --cluster, --kubeconfig and --clusters", suite.Name)
+	}
+	for name, value := range map[string]string{"create": "true", "workers": "0"} {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || f.Changed || name == "workers" && o.file != "" {
+			continue
+		}
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return fmt.Errorf("--%s %s: %w", name, value, err)
+		}
+	}
+	return nil
+}
+
+// take takes flags that count only if they were given.
+func (o *e2eRunOptions) take(cmd *cobra.Command) {
+	o.flags.ControlPlanes = given(cmd, "control-planes", &o.controlPlanes)
+	o.flags.Workers = given(cmd, "workers", &o.workers)
+	if cmd.Flags().Changed("source") {
+		o.Source = o.source
+	}
 }
 
 func suiteNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -180,14 +245,23 @@ func (o *e2eRunOptions) check(cmd *cobra.Command) error {
 		return usageError(cmd, "--keep-namespace-on-failure: the cluster is deleted after the run; make it with kluster create")
 	case o.clusters < 1:
 		return usageError(cmd, "--clusters %d: must be at least 1", o.clusters)
+	case (o.bundle == "") != (o.product == ""):
+		return usageError(cmd, "--certification-bundle and --product belong together")
+	case o.bundle != "" && len(o.expectations) > 0:
+		return usageError(cmd, "--expectations: no failure may be expected of a certified run")
+	case o.Resume && o.Dir == "":
+		return usageError(cmd, "--resume needs the folder of the run that was cut off: give --report-dir")
+	}
+	return o.checkSpecs(cmd)
+}
+
+// checkSpecs refuses numbers that make no sense.
+func (o *e2eRunOptions) checkSpecs(cmd *cobra.Command) error {
+	switch {
 	case o.RerunFailed < 0:
 		return usageError(cmd, "--rerun-failed %d: must not be negative", o.RerunFailed)
 	case o.Timeout < 0:
 		return usageError(cmd, "--timeout %v: must not be negative", o.Timeout)
-	case (o.bundle == "") != (o.product == ""):
-		return usageError(cmd, "--certification-bundle and --product belong together")
-	case o.Resume && o.Dir == "":
-		return usageError(cmd, "--resume needs the folder of the run that was cut off: give --report-dir")
 	}
 	return nil
 }
@@ -208,28 +282,27 @@ func runE2E(ctx context.Context, a *app, opts *e2eRunOptions) error {
 		}
 		opts.Certification = &e2e.Certification{Dir: opts.bundle, Product: product}
 	}
+	if opts.Expectations, err = expect.Load(opts.expectations...); err != nil {
+		return fmt.Errorf("--expectations: %w", err)
+	}
 	if err := a.aim(ctx, clusters, opts); err != nil {
 		return err
 	}
-	self, err := os.Executable()
+	r, err := a.e2eRunner(clusters, cache)
 	if err != nil {
-		return fmt.Errorf("finding kluster's own program: %w", err)
+		return err
 	}
 	if opts.create && !opts.dryRun {
 		if err := a.raiseInotify(); err != nil {
 			return err
 		}
 	}
-	r := &e2e.Runner{Clusters: clusters, Reporter: a.reporter(), CacheDir: cache, Binary: self}
 	opts.Procs = int(opts.procs)
 	if opts.dryRun {
 		return a.printPlan(ctx, r, opts)
 	}
-	if opts.Dir == "" {
-		opts.Dir = fmt.Sprintf("kluster-e2e-%s-%s", filepath.Base(absolute(opts.Suite)), time.Now().Format("20060102-150405"))
-	}
-	if opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
-		return fmt.Errorf("folder of the report: %w", err)
+	if err := opts.findDir("e2e"); err != nil {
+		return err
 	}
 	opts.Resumed = append(opts.Resumed, "--resume", "--report-dir", opts.Dir)
 	opts.Flags = opts.recordedFlags()
@@ -243,6 +316,27 @@ func runE2E(ctx context.Context, a *app, opts *e2eRunOptions) error {
 		return err
 	}
 	return errors.Join(verdict(got, opts.allowFlaky), a.printReport(got, opts), err)
+}
+
+// e2eRunner is what runs suites.
+func (a *app) e2eRunner(clusters Clusters, cache string) (*e2e.Runner, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding kluster's own program: %w", err)
+	}
+	return &e2e.Runner{Clusters: clusters, Reporter: a.reporter(), CacheDir: cache, Binary: self}, nil
+}
+
+// findDir makes the folder of the report an absolute path; kind is a part of its name
+// if none was given.
+func (o *e2eRunOptions) findDir(kind string) (err error) {
+	if o.Dir == "" {
+		o.Dir = fmt.Sprintf("kluster-%s-%s-%s", kind, filepath.Base(absolute(o.Suite)), time.Now().Format("20060102-150405"))
+	}
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return fmt.Errorf("folder of the report: %w", err)
+	}
+	return nil
 }
 
 // showSpecs shows specs where the steps before them were shown.
@@ -302,18 +396,23 @@ func (a *app) resolveClusters(opts *e2eRunOptions) error {
 		if opts.clusters > 1 {
 			flags.Name = fmt.Sprintf("%s-%d", opts.flags.Name, i+1)
 		}
-		if opts.file == "" {
-			one, two := 1, 2
-			flags.ControlPlanes = cmp.Or(flags.ControlPlanes, &one)
-			flags.Workers = cmp.Or(flags.Workers, &two)
-		}
-		cfg, err := a.loadConfig(&createOptions{flags: flags, file: opts.file})
+		cfg, err := a.resolveCluster(opts.file, flags)
 		if err != nil {
 			return err
 		}
 		opts.Create = append(opts.Create, cfg)
 	}
 	return nil
+}
+
+// resolveCluster resolves a cluster that is made for a run.
+func (a *app) resolveCluster(file string, flags config.Flags) (*config.Cluster, error) {
+	if file == "" {
+		one, two := 1, 2
+		flags.ControlPlanes = cmp.Or(flags.ControlPlanes, &one)
+		flags.Workers = cmp.Or(flags.Workers, &two)
+	}
+	return a.loadConfig(&createOptions{flags: flags, file: file})
 }
 
 func absolute(path string) string {
@@ -328,6 +427,21 @@ func (a *app) printPlan(ctx context.Context, r *e2e.Runner, opts *e2eRunOptions)
 	if err != nil {
 		return err
 	}
+	a.notePlan(planned)
+	a.close()
+	if opts.output.value == formatJSON {
+		return printJSON(a.streams.Out, planned.Specs)
+	}
+	for _, s := range planned.Specs {
+		if _, err := fmt.Fprintln(a.streams.Out, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notePlan says how much a run would be.
+func (a *app) notePlan(planned e2e.Planned) {
 	about := ""
 	if planned.Estimate > 0 {
 		about = ", about " + status.Short(planned.Estimate)
@@ -339,16 +453,9 @@ func (a *app) printPlan(ctx context.Context, r *e2e.Runner, opts *e2eRunOptions)
 		}
 	}
 	a.reporter().Note("%d specs, %d of them Serial%s", len(planned.Specs), serial, about)
-	a.close()
-	if opts.output.value == formatJSON {
-		return printJSON(a.streams.Out, planned.Specs)
+	for _, s := range planned.LeftOut {
+		a.reporter().Note("left out: %s: %s", s.Name, s.LeftOut)
 	}
-	for _, s := range planned.Specs {
-		if _, err := fmt.Fprintln(a.streams.Out, s.Name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // stepSummary is the variable with the file in which GitHub's runners look for

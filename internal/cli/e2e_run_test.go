@@ -34,3 +34,15 @@ func TestAgainIsTheSameCommandFromAnyFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestASuiteOfOneNodeHasACluster(t *testing.T) {
+	var got *e2eRunOptions
+	cmd := newE2ERunCmd(quietApp(), func(_ context.Context, _ *app, o *e2eRunOptions) error { got = o; return nil })
+	cmd.SetArgs([]string{"--suite", "cri", "--runtime", "cri-o"})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if !got.create || got.flags.Workers == nil || *got.flags.Workers != 0 || got.flags.Runtime != "cri-o" {
+		t.Errorf("%+v", got.flags)
+	}
+}

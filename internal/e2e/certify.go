@@ -30,6 +30,8 @@ func (r *run) certifying() error {
 	}
 	f := r.opt.Filter
 	switch {
+	case r.opt.Expectations != nil:
+		return usageError(errExpected, "leave out --expectations")
 	case !r.suite.Complete:
 		return usageError(errors.New("only the suite conformance is certified"), "--suite conformance")
 	case f.Labels != "" || len(f.Focus) > 0 || len(f.Skip) > 0 || r.opt.RerunFailed > 0 || r.opt.Resume || len(r.opt.Create) > 1:

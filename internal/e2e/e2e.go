@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kluster-project/kluster/e2e/expect"
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
@@ -62,6 +63,12 @@ type Options struct {
 	// Show shows specs while they run, given how long they are known to take; nil
 	// for nobody who looks.
 	Show func(seconds map[string]float64) Shown
+	// ImageRuntimes are container runtimes that the node image made for the run holds
+	// beside those of its clusters, so that runs which are compared share one.
+	ImageRuntimes []string
+	// Expectations are the failures that are known, which the report is held against;
+	// nil for none.
+	Expectations *expect.Table
 	// Certification, if not nil, is to be the outcome.
 	Certification *Certification
 	// Kill ends the suite at once when it is closed.
@@ -96,8 +103,12 @@ type Runner struct {
 
 // Planned is what a run would do.
 type Planned struct {
-	Suite    plan.Suite
-	Filter   report.Filter
-	Specs    []runner.Spec
+	Suite  plan.Suite
+	Filter report.Filter
+	Specs  []runner.Spec
+	// All are the names of all specs of the programs, whatever the filter.
+	All []string
+	// LeftOut are specs of the suite that cannot run here.
+	LeftOut  []report.Spec
 	Estimate time.Duration // 0 if nobody knows
 }

@@ -23,6 +23,9 @@ func (r *run) placeImages(ctx context.Context, _ status.Step) error {
 	if r.suite.Program == plan.Package {
 		return nil
 	}
+	if r.suite.Program == plan.CRI {
+		return r.noteImages(ctx) // the node image has them
+	}
 	group, each := errgroup.WithContext(ctx)
 	for _, t := range r.clusters {
 		if t.exec != nil {

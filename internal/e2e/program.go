@@ -35,8 +35,12 @@ const (
 
 // makePrograms compiles what the suite's specs are in, or finds it in the cache.
 func (r *run) makePrograms(ctx context.Context, shown status.Step) error {
-	if r.suite.Program != plan.Package {
+	switch r.suite.Program {
+	case plan.CRI:
+		return r.makeCRI(ctx, shown)
+	case plan.Own, plan.Stock:
 		return r.makeKubernetes(ctx, shown)
+	case plan.Package:
 	}
 	for _, folder := range r.suite.Packages {
 		if err := r.compile(ctx, folder, shown); err != nil {

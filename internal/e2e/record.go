@@ -49,6 +49,8 @@ type Record struct {
 	Seed       int64         `json:"seed"`
 	// Clusters are none for a suite that makes its own.
 	Clusters []recordedCluster `json:"clusters,omitempty"`
+	// LeftOut are specs of the suite that cannot run here.
+	LeftOut []report.Spec `json:"leftOut,omitempty"`
 	// Parts are the specs as they were dealt to programs and clusters.
 	Parts []recordedPart `json:"parts,omitempty"`
 }
@@ -323,9 +325,9 @@ func (r *run) deal(context.Context, status.Step) error {
 		x.Clusters[i].CA = digest(t.config.CAData)
 	}
 	if r.record != nil {
-		x.Begun, x.Flags, x.Parts = r.record.Begun, r.record.Flags, r.record.Parts
+		x.Begun, x.Flags, x.Parts, x.LeftOut = r.record.Begun, r.record.Flags, r.record.Parts, r.record.LeftOut
 	} else {
-		x.Parts = r.dealt()
+		x.Parts, x.LeftOut = r.dealt(), r.leftOut
 	}
 	r.record, r.kept = x, true
 	return x.write(r.opt.Dir)

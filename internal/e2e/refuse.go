@@ -19,6 +19,9 @@ func (r *run) refuseUnfit(context.Context, status.Step) error {
 	if r.suite.Program == plan.Package && r.opt.Source != "" {
 		return usageError(errors.New("--source: it says where Kubernetes' programs come from, and a suite of Go packages has none"), "leave it out")
 	}
+	if r.suite.OneNode && (len(r.opt.Create) != 1 || len(r.opt.Create[0].Nodes) != 1) {
+		return usageError(fmt.Errorf("suite %s has a cluster of one node to itself, which is made for it", r.suite.Name), "give --create, and leave out --workers and --control-planes")
+	}
 	for _, cfg := range r.opt.Create {
 		if free := open(cfg); free < r.suite.Nodes {
 			return usageError(fmt.Errorf("suite %s needs %s that any pod may run on, and cluster %s would have %d", r.suite.Name, count(r.suite.Nodes, "node"), cfg.Name, free),

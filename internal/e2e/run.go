@@ -27,6 +27,7 @@ type run struct {
 	filter   report.Filter
 	version  string // of Kubernetes, that the programs are built for
 	programs []program
+	leftOut  []report.Spec // of the suite, which cannot run here
 	parts    []report.Part
 	record   *Record  // of the run, once it is known or taken up
 	kept     bool     // the record is in the report's folder
@@ -66,11 +67,13 @@ var (
 	planning = []step{
 		{"programs of the suite", (*run).makePrograms},
 		{"plan", (*run).makePlans},
+		{"", (*run).expect},
 	}
 	running = []step{
 		{"", (*run).makeClusters},
 		{"images of the specs", (*run).placeImages},
 		{"nodes and images", (*run).preflight},
+		{"", (*run).vacate},
 		{"", (*run).deal},
 		{"", (*run).runSpecs},
 	}
@@ -87,7 +90,7 @@ func (r *Runner) Plan(ctx context.Context, opt Options) (Planned, error) {
 	if err := x.do(ctx, slices.Concat(finding, planning)); err != nil {
 		return Planned{}, err
 	}
-	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), Estimate: x.estimate()}, nil
+	return Planned{Suite: x.suite, Filter: x.filter, Specs: x.specs(), All: x.allNames(), LeftOut: x.leftOut, Estimate: x.estimate()}, nil
 }
 
 // Run runs a suite. There is a report as soon as specs were started, also beside
@@ -108,6 +111,10 @@ func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
 			x.report.Parts = append(x.report.Parts, part)
 		}
 	}
+	if x.record != nil {
+		x.report.Specs = append(x.report.Specs, x.record.LeftOut...)
+	}
+	opt.Expectations.Apply(x.report)
 	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {
 		return x.report, err
 	}
@@ -180,7 +187,10 @@ func (r *run) makePlans(ctx context.Context, _ status.Step) error {
 		if p.plan, err = runner.MakePlan(ctx, p.Program, r.filter); err != nil {
 			return err
 		}
+		r.leaveOut(p)
 	}
+	asked := r.filter
+	r.filter = r.suite.Runnable(asked)
 	if r.record != nil {
 		return nil // it was looked at when the run began
 	}
@@ -188,7 +198,7 @@ func (r *run) makePlans(ctx context.Context, _ status.Step) error {
 	for _, s := range r.specs() {
 		names = append(names, s.Name)
 	}
-	return r.suite.Check(r.filter, names, r.list)
+	return r.suite.Check(asked, names, r.list)
 }
 
 // specs are those of all programs.

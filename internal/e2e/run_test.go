@@ -73,6 +73,7 @@ func api(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/api/v1/nodes":
 		w.Header().Set("Content-Type", "application/json")
 		node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "c-worker-1"}}
+		node.Status.NodeInfo.ContainerRuntimeVersion = "containerd://2.4.2"
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 		_ = json.NewEncoder(w).Encode(corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, Items: []corev1.Node{node}})
 	default:
@@ -91,7 +92,7 @@ func newRunner(t *testing.T) (*Runner, *fakeClusters) {
 func toCreate(names ...string) Target {
 	var target Target
 	for _, name := range names {
-		worker := config.Node{Role: nodespec.RoleWorker}
+		worker := config.Node{Role: nodespec.RoleWorker, Runtime: "containerd"}
 		target.Create = append(target.Create, &config.Cluster{
 			Name: name, KubernetesVersion: "v1.36.3", Runtime: "containerd", Nodes: []config.Node{worker, worker},
 		})

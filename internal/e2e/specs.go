@@ -26,8 +26,10 @@ const procsPerCPU = 4
 // procs is how many processes a run has on each of its clusters.
 func (r *run) procs() int {
 	switch {
-	case r.opt.Procs > 0:
+	case r.opt.Procs > 0 && r.suite.Program != plan.CRI:
 		return r.opt.Procs
+	case r.suite.Program == plan.CRI: // specs of containers and images may not meet
+		return 1
 	case r.suite.Program == plan.Package: // a package's specs may share what they please
 		return 1
 	}
@@ -73,7 +75,7 @@ func (r *run) runSpecs(ctx context.Context, _ status.Step) error {
 		r.deadline = time.Now().Add(r.opt.Timeout)
 	}
 	err := r.runPrograms(ctx)
-	if r.report == nil || r.suite.Program == plan.Package {
+	if r.report == nil || r.suite.Program == plan.Package || r.suite.Program == plan.CRI {
 		return err
 	}
 	if err := timings.Update(r.timingsDir(), r.version, r.report); err != nil {
@@ -145,6 +147,9 @@ func (r *run) runProgram(ctx context.Context, p program, parts []recordedPart) (
 // aim gives a part its cluster, and has evidence collected from it.
 func (r *run) aim(part *runner.Options, t *target) error {
 	part.Cluster, part.Clusters = t.name, []report.Cluster{t.facts}
+	if r.suite.Program == plan.CRI {
+		return nil // there is no API to ask or to watch
+	}
 	r.watch(part, t)
 	env, err := r.suite.Handover(t.kubeconfig, t.facts)
 	if err != nil {

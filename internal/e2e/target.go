@@ -208,7 +208,13 @@ func (r *run) imageOf(ctx context.Context, cfg *config.Cluster) (string, error) 
 	if r.suite.Program == plan.Package || cfg.Image != "" {
 		return cfg.Image, nil
 	}
-	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: cfg.Runtimes(), Source: r.opt.Source, Conformance: true})
+	runtimes := cfg.Runtimes()
+	for _, other := range r.opt.ImageRuntimes {
+		if !slices.Contains(runtimes, other) {
+			runtimes = append(runtimes, other)
+		}
+	}
+	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: runtimes, Source: r.opt.Source, Conformance: true})
 	return image.Ref, err
 }
 

@@ -44,6 +44,9 @@ func jobs(c *nodeimage.Catalog) []job {
 			if c.Suite.Graph == g.Name {
 				j.tests = []string{c.Suite.Test}
 			}
+			if c.CRI.Graph == g.Name {
+				j.tests = []string{c.CRI.Test}
+			}
 			out = append(out, j)
 		}
 	}
@@ -81,8 +84,10 @@ func (j job) generate(ctx context.Context, out string) error {
 	for _, name := range j.graph.Own {
 		packages = append(packages, "./"+name)
 	}
-	if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, packages...)...); err != nil {
-		return err
+	if len(packages) > 0 {
+		if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps"}, packages...)...); err != nil {
+			return err
+		}
 	}
 	if len(j.tests) > 0 {
 		if _, err := goRun(ctx, tmp, append([]string{"list", "-mod=readonly", "-deps", "-test"}, j.tests...)...); err != nil {
