@@ -91,10 +91,23 @@ func (c *creation) labelNodes(ctx context.Context) error {
 	})
 }
 
+// metadataPatch is what a merge patch changes of an object's metadata. What is empty
+// is left out: null would remove what others, such as the kubelet, have set.
+func metadataPatch(labels map[string]any, annotations map[string]string) map[string]any {
+	patch := map[string]any{}
+	if len(labels) > 0 {
+		patch["labels"] = labels
+	}
+	if len(annotations) > 0 {
+		patch["annotations"] = annotations
+	}
+	return patch
+}
+
 // labelNode sets what a kubelet may not set on itself, and takes off what does
 // not fit control planes that take pods.
 func (c *creation) labelNode(ctx context.Context, n config.Node) error {
-	labels, annotations := map[string]any{}, c.kubeadm[n.Name].Annotations
+	labels := map[string]any{}
 	for k, v := range c.kubeadm[n.Name].Labels {
 		labels[k] = v
 	}
@@ -104,10 +117,11 @@ func (c *creation) labelNode(ctx context.Context, n config.Node) error {
 	if n.Role == nodespec.RoleControlPlane && !n.KeepExcludeLB {
 		labels[excludeLabel] = nil
 	}
-	if len(labels)+len(annotations) == 0 {
+	metadata := metadataPatch(labels, c.kubeadm[n.Name].Annotations)
+	if len(metadata) == 0 {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels, "annotations": annotations}})
+	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return fmt.Errorf("labels of node %s: %w", n.Name, err)
 	}
