@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,11 +22,19 @@ import (
 const drainPoll = 500 * time.Millisecond
 
 // drain evicts the node's pods, as their disruption budgets allow, and returns when
-// they are gone.
+// they are gone. Those that come in spite of the cordon, since they tolerate all
+// taints, would come again and again: they stay, as those of daemon sets do.
 func (s *swap) drain(ctx context.Context, step status.Step) error {
 	var left, refused []string
+	first, err := s.pods(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		pods, err := s.pods(ctx)
+		pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
+			return !slices.ContainsFunc(first, func(f corev1.Pod) bool { return f.UID == p.UID })
+		})
 		if err != nil && unlessTransient(err) != nil && ctx.Err() == nil {
 			return err
 		}

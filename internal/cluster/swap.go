@@ -198,7 +198,7 @@ func (s *swap) choose(ctx context.Context, runtime cri.Runtime) error {
 
 // run does the plan, or takes back what was done of it.
 func (s *swap) run(ctx context.Context) (err error) {
-	whole := s.m.reporter.Step(fmt.Sprintf("%s from %s to %s", s.node.Name, s.from, s.to), 0)
+	whole := s.m.reporter.Step(s.node.Name+" to "+s.to.String(), 0)
 	defer func() { whole.End(err) }()
 	bounded, cancel := context.WithTimeoutCause(ctx, s.opt.Timeout, &lateSwapError{s.opt.Timeout})
 	defer cancel()

@@ -45,6 +45,7 @@ type swapping struct {
 	// budgets refuse evictions of pods by name.
 	budgets map[string]bool
 	evicted []string
+	returns string // a pod that comes back to c-2 under another name
 	applied []string
 }
 
@@ -208,6 +209,13 @@ func (s *swapping) eviction(a ktesting.Action) (bool, runtime.Object, error) {
 		return true, nil, nil
 	}
 	s.evicted = append(s.evicted, eviction.Name)
+	if s.returns == eviction.Name {
+		again := pod(eviction.Name+"-again", "c-2", "ReplicaSet")
+		again.UID = "again"
+		if err := s.client.Tracker().Add(again); err != nil {
+			return true, nil, err
+		}
+	}
 	return true, nil, s.client.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), eviction.Namespace, eviction.Name)
 }
 
@@ -302,6 +310,14 @@ func TestSwapOfANode(t *testing.T) {
 	}
 	if state := s.state(t); strings.Count(state, "docker://1.0 unix:///run/cri-dockerd.sock  cordoned:false") != 3 || !strings.Contains(state, "c-2 cri-dockerd crun") {
 		t.Error(state)
+	}
+}
+
+func TestSwapOfANodeThatPodsComeBackTo(t *testing.T) {
+	s := newSwapping(t, three, pod("stubborn", "c-2", "ReplicaSet"))
+	s.returns = "stubborn"
+	if _, err := s.swap(t.Context(), SwapOptions{Nodes: []string{"c-2"}, Runtime: "cri-o"}); err != nil || len(s.evicted) != 1 {
+		t.Errorf("%v; evicted %q", err, s.evicted)
 	}
 }
 

@@ -44,7 +44,8 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 	BeforeAll(func(ctx SpecContext) {
 		*m = *create(ctx, "", "--nodes", "3", "--runtime", "containerd", "--image", swapImage(ctx))
 		web := harness.Deployment("web", 3, harness.Web(m.agnhost))
-		web.Spec.Template.Spec.TopologySpreadConstraints = nil
+		// It can run on fewer nodes, and stays away from those that are cordoned.
+		web.Spec.Template.Spec.TopologySpreadConstraints, web.Spec.Template.Spec.Tolerations = nil, nil
 		m.Deploy(ctx, m.ns, web)
 		m.DeployEverywhere(ctx, m.ns, harness.DaemonSet("everywhere", harness.Idle(m.busybox)))
 		one := intstr.FromInt32(1)

@@ -14,8 +14,11 @@ import (
 // kubeletFiles are those of kubeadm that may name the runtime's socket; which of
 // them do depends on kubeadm's version.
 var kubeletFiles = []string{
-	"/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env",
+	"/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/config.yaml", kubeletFlags,
 }
+
+// kubeletFlags holds the kubelet's flags, in quotes, as a shell variable.
+const kubeletFlags = "/var/lib/kubelet/kubeadm-flags.env"
 
 // pointKubelet makes the kubelet use the node's container runtime. It changes nothing
 // where it does, or where kubeadm has yet to configure it.
@@ -74,7 +77,7 @@ func (m *Machine) dropKubeletGates(ctx context.Context, runtime cri.Runtime) err
 		return nil
 	}
 	if m.exists(nodespec.RuntimeDropIn) {
-		return nil
+		return m.passDropIns()
 	}
 	version, err := m.Kernel.Output(ctx, "", "kubelet", "--version") // "Kubernetes v1.36.3"
 	if err != nil {
@@ -84,5 +87,25 @@ func (m *Machine) dropKubeletGates(ctx context.Context, runtime cri.Runtime) err
 	if err != nil || text == nil {
 		return err
 	}
-	return m.write(nodespec.RuntimeDropIn, string(text), 0o644)
+	if err := m.write(nodespec.RuntimeDropIn, string(text), 0o644); err != nil {
+		return err
+	}
+	return m.passDropIns()
+}
+
+// passDropIns makes the kubelet read drop-ins: one that had none was not told to.
+func (m *Machine) passDropIns() error {
+	text, err := os.ReadFile(m.path(kubeletFlags))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the kubelet's flags: %w", err)
+	}
+	line := strings.TrimRight(string(text), "\n")
+	flags, quoted := strings.CutSuffix(line, `"`)
+	if !quoted || strings.Contains(line, "--config-dir=") {
+		return nil
+	}
+	return m.write(kubeletFlags, flags+" --config-dir="+nodespec.KubeletDropIns+"\"\n", 0o644)
 }

@@ -74,6 +74,9 @@ func mustPoint(t *testing.T, m *Machine, runtime cri.Runtime) {
 		}
 	}
 	text, err := os.ReadFile(m.path(nodespec.RuntimeDropIn))
+	if flags := m.text(t, kubeletFlags); len(runtime.Gates) > 0 && strings.Count(flags, " --config-dir="+nodespec.KubeletDropIns+"\"\n") != 1 {
+		t.Errorf("the kubelet does not look at its drop-ins: %s", flags)
+	}
 	if has := err == nil && strings.Contains(string(text), dropIn); has != (len(runtime.Gates) > 0) {
 		t.Errorf("drop-in beside %s: %q, %v", runtime.Name, text, err)
 	}
