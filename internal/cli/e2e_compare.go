@@ -12,7 +12,8 @@ import (
 const e2eCompareLong = `Compares reports of runs: which specs pass on one and fail on another, and how
 long they took. REPORT is the folder of a report, or its report.json.
 
-The exit code is 3 when specs fail on one that pass on another.`
+The exit code is 3 when specs fail on one that pass on another, unless they are
+known to fail (see "kluster e2e run --expectations").`
 
 func newE2ECompareCmd(a *app) *cobra.Command {
 	var output choice

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -268,6 +269,37 @@ func plannedOf(c e2e.Combination) plannedCombination {
 }
 
 func (a *app) printMatrix(m *e2e.Matrix, opts *e2eMatrixOptions) error {
+	var problem error
+	if file, ok := a.deps.LookupEnv(stepSummary); ok && file != "" {
+		problem = appendTo(file, func(w io.Writer) error { return writeMatrixMarkdown(w, m, opts.Suite) })
+	}
+	return errors.Join(a.writeMatrix(m, opts), problem)
+}
+
+// writeMatrixMarkdown shows the comparison, and each of the reports.
+func writeMatrixMarkdown(w io.Writer, m *e2e.Matrix, suite string) error {
+	var text strings.Builder
+	if err := m.Comparison.WriteText(&text); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "## e2e matrix %s\n\n````text\n%s````\n", suite, text.String()); err != nil {
+		return fmt.Errorf("writing the step summary: %w", err)
+	}
+	for _, o := range m.Outcomes {
+		if o.Report == nil {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "\n## %s\n\n", o.Combination.Name); err != nil {
+			return fmt.Errorf("writing the step summary: %w", err)
+		}
+		if err := o.Report.WriteMarkdown(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) writeMatrix(m *e2e.Matrix, opts *e2eMatrixOptions) error {
 	if opts.output.value == formatJSON {
 		text, err := m.Comparison.JSON()
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,5 +133,25 @@ func TestExpectationsHoldInAnyFolder(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{absolute("known.yaml"), "builtin"}, got.given["expectations"]); diff != "" || !filepath.IsAbs(got.given["expectations"][0]) {
 		t.Error(diff)
+	}
+}
+
+func TestMatrixInTheStepSummary(t *testing.T) {
+	r := &report.Report{Suite: "smoke", Specs: []report.Spec{{Name: "x", State: report.Failed, Attempts: []report.Attempt{{State: "failed", Message: "too late"}}}}}
+	compared, err := report.CompareRuns([]report.NotRun{{Name: "cri-o", Reason: "no room"}}, report.Named{Name: "containerd", Report: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &e2e.Matrix{Comparison: compared, Outcomes: []e2e.Outcome{
+		{Combination: e2e.Combination{Name: "containerd"}, Report: r}, {Combination: e2e.Combination{Name: "cri-o"}, Err: errors.New("no room")},
+	}}
+	var b strings.Builder
+	if err := writeMatrixMarkdown(&b, m, "smoke"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## e2e matrix smoke", "not run: cri-o: no room", "\n## containerd\n", "too late"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }

@@ -465,7 +465,7 @@ const stepSummary = "GITHUB_STEP_SUMMARY"
 func (a *app) printReport(r *report.Report, opts *e2eRunOptions) error {
 	var problem error
 	if file, ok := a.deps.LookupEnv(stepSummary); ok && file != "" {
-		problem = appendSummary(file, r)
+		problem = appendTo(file, r.WriteMarkdown)
 	}
 	return errors.Join(a.writeReport(r, opts), problem)
 }
@@ -486,12 +486,13 @@ func (a *app) writeReport(r *report.Report, opts *e2eRunOptions) error {
 	return err
 }
 
-func appendSummary(file string, r *report.Report) error {
+// appendTo adds what write writes to a file.
+func appendTo(file string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("writing the step summary: %w", err)
 	}
-	return errors.Join(r.WriteMarkdown(f), f.Close())
+	return errors.Join(write(f), f.Close())
 }
 
 // verdict is nil for a run that went well, else an error with its exit code.
