@@ -16,7 +16,8 @@ type deleteOptions struct {
 
 const deleteLong = `Deletes a cluster, whole or half made, with its volumes, its network and its
 kubeconfig context, also where create was told another file. Without NAME it is
-the only cluster there is. To delete what does not exist is no error.`
+the only cluster there is. To delete what does not exist is no error. A cluster
+whose container runtimes are being swapped (kluster runtime swap) is left alone.`
 
 func newDeleteCmd(a *app, runs ...func(context.Context, *app, *deleteOptions) error) *cobra.Command {
 	opts, run := &deleteOptions{}, runDelete

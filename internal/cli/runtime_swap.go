@@ -31,7 +31,8 @@ Pods are evicted as their PodDisruptionBudgets allow; static pods and those of
 daemon sets start again on the new runtime. A swap that cannot go well is
 refused before anything is changed: a runtime that the node's image does not
 hold (kluster runtime list shows which it does), a node that is down, the only
-node, a budget that forbids the drain, pods that nothing brings back.
+node, a budget that forbids the drain, pods that nothing brings back, another
+swap of the cluster that is under way.
 
 A node whose swap fails, takes too long or is interrupted gets back what it had;
 nodes that are through keep what they got.`

@@ -68,7 +68,8 @@ func (c creator) mayRun(viewer creator, started func(pid int) (string, error)) b
 }
 
 // startTime is field 22 of /proc/PID/stat, the start in clock ticks after boot.
-// Together with the PID it names a process for good: PIDs are used again.
+// Together with the PID it names a process for good: PIDs are used again. A process
+// that has ended, and that nobody has asked how, is os.ErrProcessDone.
 func startTime(pid int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -79,6 +80,9 @@ func startTime(pid int) (string, error) {
 	fields := strings.Fields(rest)
 	if len(fields) < 20 {
 		return "", fmt.Errorf("reading the start time of process %d: unknown form", pid)
+	}
+	if state := fields[0]; state == "Z" || state == "X" {
+		return "", fmt.Errorf("reading the start time of process %d: %w", pid, os.ErrProcessDone)
 	}
 	return fields[19], nil
 }

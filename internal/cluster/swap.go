@@ -114,15 +114,34 @@ func silentSwap(run func(*swap, context.Context) error) func(*swap, context.Cont
 
 // SwapRuntime gives nodes another container runtime, one after the other. A node whose
 // swap fails gets back what it had, and those after it are left as they are. It says
-// what became of each node also when there is an error.
+// what became of each node also when there is an error. While another swap of the
+// cluster is under way it changes nothing and fails.
 func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, error) {
-	swaps, err := m.swaps(ctx, opt)
+	runtime, err := opt.wanted()
+	if err != nil {
+		return nil, err
+	}
+	targets, err := m.loadTargets(ctx, opt.Cluster, opt.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	machines, err := m.existing(ctx, opt.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := m.lockSwap(ctx, opt.Cluster, machines, opt.longest(len(targets)))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	// What the nodes have is looked up only now: another swap may just have ended.
+	swaps, err := m.swaps(ctx, opt, runtime, targets, machines)
 	if err != nil {
 		return nil, err
 	}
 	// Reasons against any of them are found before the first is touched.
 	for _, s := range swaps {
-		if err := s.refuse(ctx); err != nil {
+		if err := s.refuseInTime(ctx); err != nil {
 			return nil, fmt.Errorf("%w; nothing was changed", err)
 		}
 	}
@@ -141,23 +160,20 @@ func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, 
 	return done, nil
 }
 
-// swaps prepares the swap of every node that is asked for.
-func (m *Manager) swaps(ctx context.Context, opt SwapOptions) ([]*swap, error) {
-	runtime, err := cri.Get(opt.Runtime)
+// wanted is the container runtime that is asked for, if that and the OCI runtime exist.
+func (o SwapOptions) wanted() (cri.Runtime, error) {
+	runtime, err := cri.Get(o.Runtime)
 	if err != nil {
-		return nil, &inputError{err}
+		return cri.Runtime{}, &inputError{err}
 	}
-	if _, err := cri.GetOCI(opt.OCIRuntime); err != nil {
-		return nil, &inputError{err}
+	if _, err := cri.GetOCI(o.OCIRuntime); err != nil {
+		return cri.Runtime{}, &inputError{err}
 	}
-	targets, err := m.loadTargets(ctx, opt.Cluster, opt.Nodes)
-	if err != nil {
-		return nil, err
-	}
-	machines, err := m.existing(ctx, opt.Cluster)
-	if err != nil {
-		return nil, err
-	}
+	return runtime, nil
+}
+
+// swaps prepares the swap of every node that is asked for, of the cluster's machines.
+func (m *Manager) swaps(ctx context.Context, opt SwapOptions, runtime cri.Runtime, targets, machines []provider.Node) ([]*swap, error) {
 	conf, err := m.Kubeconfig(ctx, opt.Cluster, false)
 	if err != nil {
 		return nil, err
@@ -168,9 +184,12 @@ func (m *Manager) swaps(ctx context.Context, opt SwapOptions) ([]*swap, error) {
 	}
 	var swaps []*swap
 	for _, n := range targets {
+		if slices.ContainsFunc(swaps, func(s *swap) bool { return s.node.ID == n.ID }) {
+			continue // it is named twice
+		}
 		s := &swap{
 			m: m, opt: opt, node: n, client: client, dynamic: other,
-			cluster: slices.DeleteFunc(slices.Clone(machines), func(n provider.Node) bool { return isLoadBalancer(n) || isRegistry(n) }),
+			cluster: slices.DeleteFunc(slices.Clone(machines), isLoadBalancer),
 		}
 		if err := s.choose(ctx, runtime); err != nil {
 			return nil, err

@@ -23,6 +23,18 @@ func unfitError(err error, hint string, args ...any) error {
 	return failure.With(err, failure.Exit(failure.CodeHost), failure.Hint(hint, args...))
 }
 
+// refuseInTime is refuse, for no longer than the swap may take: an API that does not
+// answer is asked again and again.
+func (s *swap) refuseInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.opt.Timeout, &lateSwapError{s.opt.Timeout})
+	defer cancel()
+	err := s.refuse(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = causeOf(ctx, err)
+	}
+	return err
+}
+
 // refuse says why the node cannot be swapped, if it cannot. It changes nothing.
 func (s *swap) refuse(ctx context.Context) error {
 	if s.from.same(s.to) {

@@ -293,7 +293,7 @@ func TestSwapOfANode(t *testing.T) {
 	if diff := cmp.Diff([]string{"runc", "crun"}, s.applied); diff != "" {
 		t.Errorf("classes: %s", diff)
 	}
-	if state := s.state(t); !strings.Contains(state, "c-2 cri-o crun cri-o://1.0 unix:///var/run/crio/crio.sock truetrue cordoned:false") {
+	if state := s.state(t); !strings.Contains(state, "c-2 cri-o crun cri-o://1.0 unix:///var/run/crio/crio.sock truetrue cordoned:false") || s.locked(t.Context(), t) {
 		t.Error(state)
 	}
 	if infos, err := s.m.NodesNow(t.Context(), "c"); err != nil || runtimesOf(infos) != "containerd,cri-o" {
@@ -350,8 +350,8 @@ func TestSwapGoesBack(t *testing.T) {
 				t.Errorf("%v, %v", done, err)
 			}
 			after := strings.ReplaceAll(s.state(t), " truetrue ", "  ") // labels of the former runtime
-			if diff := cmp.Diff(before, after); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff(before, after); diff != "" || s.locked(t.Context(), t) {
+				t.Errorf("locked %v: %s", s.locked(t.Context(), t), diff)
 			}
 			if slices.ContainsFunc(s.commands, func(c string) bool { return !strings.HasPrefix(c, "c-1: ") }) {
 				t.Errorf("other nodes were touched: %q", s.commands)
@@ -379,7 +379,7 @@ func TestSwapInterruptedGoesBack(t *testing.T) {
 			if !errors.Is(err, failure.ErrInterrupted) || !strings.Contains(err.Error(), "as before") {
 				t.Errorf("err = %v", err)
 			}
-			if state := s.state(t); strings.Contains(state, "cri-o") || strings.Contains(state, "cordoned:true") {
+			if state := s.state(t); strings.Contains(state, "cri-o") || strings.Contains(state, "cordoned:true") || s.locked(t.Context(), t) {
 				t.Error(state)
 			}
 		})
@@ -445,7 +445,7 @@ func TestSwapsThatAreRefused(t *testing.T) {
 		}, SwapOptions{Runtime: "cri-o"}, failure.CodeHost, "PodDisruptionBudget x/all-of-it"},
 		"a budget that does not allow it in time": {three, []runtime.Object{pod("web", "c-1", "ReplicaSet")}, func(_ *testing.T, s *swapping) {
 			s.budgets["web"] = true
-		}, SwapOptions{Runtime: "cri-o", Timeout: 50 * time.Millisecond}, failure.CodeHost, "x/web"},
+		}, SwapOptions{Runtime: "cri-o", Timeout: 300 * time.Millisecond}, failure.CodeHost, "x/web"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSwapping(t, tt.nodes, tt.objects...)
@@ -457,7 +457,7 @@ func TestSwapsThatAreRefused(t *testing.T) {
 			if err == nil || failure.Code(err) != tt.code || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("code %d, err = %v", failure.Code(err), err)
 			}
-			if diff := cmp.Diff(before, s.state(t)); diff != "" || len(s.commands) > 0 || len(s.evicted) > 0 {
+			if diff := cmp.Diff(before, s.state(t)); diff != "" || len(s.commands) > 0 || len(s.evicted) > 0 || s.locked(t.Context(), t) {
 				t.Errorf("changed: %s%q %q", diff, s.commands, s.evicted)
 			}
 		})

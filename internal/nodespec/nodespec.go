@@ -47,6 +47,9 @@ const (
 	RoleLoadBalancer Role = "load-balancer"
 	// RoleRegistry is no machine of the cluster, but serves its nodes images.
 	RoleRegistry Role = "registry"
+	// RoleSwapLock is none either, and never runs: while it is there, the container
+	// runtimes of the cluster are being swapped.
+	RoleSwapLock Role = "swap-lock"
 )
 
 // Ports.

@@ -1,17 +1,13 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,19 +39,7 @@ var _ = Describe("A workload", harness.Short, func() {
 	})
 
 	It("of a Job runs to its end", func(ctx SpecContext) {
-		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "job"}}
-		job.Spec.Completions, job.Spec.Parallelism = new(int32(4)), new(int32(2))
-		job.Spec.Template.Spec = harness.Pod("job", "", harness.Command(busybox, "true")).Spec
-		_, err := c.Client.BatchV1().Jobs(ns).Create(ctx, job, metav1.CreateOptions{})
-		Expect(err).NotTo(HaveOccurred())
-		Eventually(ctx, func(ctx context.Context) (batchv1.JobStatus, error) {
-			j, err := c.Client.BatchV1().Jobs(ns).Get(ctx, "job", metav1.GetOptions{})
-			return j.Status, err
-		}).WithTimeout(harness.PodTimeout).Should(And(
-			HaveField("Succeeded", Equal(int32(4))),
-			HaveField("Conditions", ContainElement(And(
-				HaveField("Type", batchv1.JobComplete), HaveField("Status", corev1.ConditionTrue)))),
-		))
+		c.FinishJob(ctx, ns, 4, 2, harness.Command(busybox, "true"))
 	})
 
 	It("can be exec'ed in, with stdin and an exit code", func(ctx SpecContext) {
@@ -83,7 +67,7 @@ var _ = Describe("A workload", harness.Short, func() {
 			return err
 		}).WithTimeout(reach).Should(Succeed())
 		for range 5 {
-			Expect(get(ctx, fmt.Sprintf("http://127.0.0.1:%d/hostname", port))).To(Equal("web"))
+			Expect(harness.Get(ctx, fmt.Sprintf("http://127.0.0.1:%d/hostname", port))).To(Equal("web"))
 		}
 	})
 
@@ -108,20 +92,4 @@ func curl(url string) []string {
 // wget does what curl does, in a pod of busybox.
 func wget(url string) []string {
 	return []string{"wget", "-q", "-T", "5", "-O", "-", url}
-}
-
-// get fetches a URL from where the test runs.
-func get(ctx context.Context, url string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	_, err = io.Copy(&b, resp.Body)
-	return b.String(), err
 }

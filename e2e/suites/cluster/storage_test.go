@@ -6,28 +6,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
 )
-
-// claim is a claim on the default StorageClass.
-func claim(name string) corev1.PersistentVolumeClaim {
-	return corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("16Mi")}},
-		},
-	}
-}
-
-// mounted is a container with a volume at /data.
-func mounted(volume string, c corev1.Container) corev1.Container {
-	c.VolumeMounts = []corev1.VolumeMount{{Name: volume, MountPath: "/data"}}
-	return c
-}
 
 var _ = Describe("Storage", harness.Short, func() {
 	var ns, busybox string
@@ -35,15 +17,10 @@ var _ = Describe("Storage", harness.Short, func() {
 	BeforeEach(func(ctx SpecContext) { ns, busybox = c.Namespace(ctx), c.Image(ctx, "busybox") })
 
 	It("keeps a claim's data from one pod to the next", func(ctx SpecContext) {
-		pvc := claim("data")
-		_, err := c.Client.CoreV1().PersistentVolumeClaims(ns).Create(ctx, &pvc, metav1.CreateOptions{})
+		_, err := c.Client.CoreV1().PersistentVolumeClaims(ns).Create(ctx, harness.Claim("data"), metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		user := func(name, script string) *corev1.Pod {
-			p := harness.Pod(name, "", mounted("data", harness.Command(busybox, "sh", "-c", script)))
-			p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
-			}}}
-			return p
+			return harness.ClaimPod(name, "", "data", harness.Command(busybox, "sh", "-c", script))
 		}
 		c.FinishPod(ctx, ns, user("writer", "echo kept >/data/file"))
 		c.DeletePod(ctx, ns, "writer")
@@ -53,8 +30,8 @@ var _ = Describe("Storage", harness.Short, func() {
 	It("gives each pod of a StatefulSet its own, and a name", func(ctx SpecContext) {
 		_, err := c.Client.CoreV1().Services(ns).Create(ctx, harness.Headless("db", "db"), metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		set := harness.StatefulSet("db", 2, mounted("data", harness.Command(busybox, "sh", "-c",
-			"echo $HOSTNAME >>/data/name; exec httpd -f -p 8080 -h /data")), claim("data"))
+		set := harness.StatefulSet("db", 2, harness.Mounted("data", harness.Command(busybox, "sh", "-c",
+			"echo $HOSTNAME >>/data/name; exec httpd -f -p 8080 -h /data")), *harness.Claim("data"))
 		_, err = c.Client.AppsV1().StatefulSets(ns).Create(ctx, set, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		awaitSet := func() {

@@ -17,14 +17,14 @@ import (
 var _ = Describe("The load balancer", Serial, func() {
 	It("comes back by itself when haproxy is killed, and no node goes NotReady", harness.Short, func(ctx SpecContext) {
 		e := engine(ctx)
-		w := startWriter(ctx)
+		w := c.StartCounter(ctx)
 		port := portOf(ctx, e)
 		Expect(e.Crash(ctx, loadBalancer())).To(Succeed())
-		w.awaitMore(ctx, 50, outage+30*time.Second)
+		w.AwaitMore(ctx, 50, outage+30*time.Second)
 		Expect(portOf(ctx, e)).To(Equal(port))
 		Consistently(ctx, func(ctx context.Context) ([]string, error) { return c.NotReady(ctx) }).
 			WithTimeout(10 * time.Second).Should(BeEmpty())
-		w.verifyNoOutage(ctx)
+		verifyNoOutage(ctx, w)
 	})
 
 	It("is not needed by the nodes", harness.Long, func(ctx SpecContext) {

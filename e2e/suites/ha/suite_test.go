@@ -46,6 +46,12 @@ func awaitWhole(ctx SpecContext, e *harness.Engine) {
 	}
 }
 
+// verifyNoOutage checks that no acknowledged write is lost, and that none took long.
+func verifyNoOutage(ctx context.Context, w *harness.Counter) {
+	GinkgoHelper()
+	Expect(w.Verify(ctx, "around the failure").Gap).To(BeNumerically("<", outage))
+}
+
 // report prints a measurement and keeps it in the report.
 func report(what string, d time.Duration) {
 	AddReportEntry(what, d.Round(10*time.Millisecond).String())

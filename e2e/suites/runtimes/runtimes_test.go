@@ -3,7 +3,6 @@ package runtimes_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -49,6 +48,7 @@ var specs = []struct {
 	{"slows down what takes too much CPU", limitsCPU},
 	{"loads an archive of images into every node", loads},
 	{"lets pods pick their OCI runtime, where the container runtime can", classes},
+	{"refuses a swap that cannot go well, and changes nothing", refusesSwaps},
 	{"is the same after its nodes were killed", survives},
 }
 
@@ -136,7 +136,7 @@ func forwards(ctx SpecContext, m *made) {
 			port, err = m.PortForward(forwarding, m.ns, name, harness.WebPort)
 			return err
 		}).WithTimeout(reach).Should(Succeed())
-		Expect(get(ctx, fmt.Sprintf("http://127.0.0.1:%d/hostname", port))).To(Equal(name))
+		Expect(harness.Get(ctx, fmt.Sprintf("http://127.0.0.1:%d/hostname", port))).To(Equal(name))
 	})
 }
 
@@ -174,9 +174,6 @@ func survives(ctx SpecContext, m *made) {
 	}).WithTimeout(3*time.Minute).Should(HaveLen(len(nodes)), "a pod that can be exec'ed in on every node")
 }
 
-// stateFiles are what OCI runtimes keep of a container, in a folder of its ID.
-var stateFiles = map[string]string{"runc": "state.json", "crun": "status"}
-
 func classes(ctx SpecContext, m *made) {
 	for _, oci := range cri.OCINames() {
 		for _, n := range m.Nodes(ctx) {
@@ -188,12 +185,8 @@ func classes(ctx SpecContext, m *made) {
 			By(oci + " on " + n.Name)
 			pod := harness.Pod("class-"+oci+"-"+n.Name, n.Name, harness.Idle(m.busybox))
 			pod.Spec.RuntimeClassName = &oci
-			running := m.RunPod(ctx, m.ns, pod)
-			_, id, _ := strings.Cut(running.Status.ContainerStatuses[0].ContainerID, "://")
-			for name, file := range stateFiles {
-				found := m.MustExec(ctx, n.Name, "find", "/run", "-type", "f", "-path", "*/"+id+"/"+file)
-				Expect(found != "").To(Equal(name == oci), "%s on %s: %s", pod.Name, n.Name, found)
-			}
+			m.RunPod(ctx, m.ns, pod)
+			Expect(m.runBy(ctx, n.Name)).To(HaveKeyWithValue(m.ns+"/"+pod.Name+"/c", []string{oci}))
 		}
 	}
 }

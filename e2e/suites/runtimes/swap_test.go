@@ -2,12 +2,12 @@ package runtimes_test
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/containerd/errdefs"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	policyv1 "k8s.io/api/policy/v1"
@@ -37,9 +37,32 @@ func swapImage(ctx context.Context) string {
 	return image.Ref
 }
 
+// ways are the swaps of a chain, each from what the one before left: first the container
+// runtime changes, then the OCI runtime alone.
+var ways = []way{{"cri-dockerd", ""}, {"cri-o", ""}, {"containerd", ""}, {"containerd", "crun"}, {"containerd", "runc"}}
+
+// way is a container runtime, with an OCI runtime unless nodes keep their own.
+type way struct{ to, oci string }
+
+func (w way) String() string {
+	if w.oci == "" {
+		return w.to
+	}
+	return w.to + " with " + w.oci
+}
+
+// swap is the command that swaps nodes ("--all") to it.
+func (w way) swap(cluster string, nodes ...string) []string {
+	args := append([]string{"runtime", "swap", "--cluster", cluster, "--to", w.to}, nodes...)
+	if w.oci == "" {
+		return args
+	}
+	return append(args, "--oci-runtime", w.oci)
+}
+
 var _ = Describe("Three control planes whose runtimes are swapped", Ordered, harness.Long, func() {
 	m := &made{}
-	var w *counter
+	var w *harness.Counter
 	var before lasting
 	BeforeAll(func(ctx SpecContext) {
 		*m = *create(ctx, "", "--nodes", "3", "--runtime", "containerd", "--image", swapImage(ctx))
@@ -55,26 +78,31 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 		}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		before = m.lasting(ctx)
-		w = m.startCounter(ctx)
+		w = m.StartCounter(ctx)
 	}, createLimit)
 
-	for _, to := range []string{"cri-dockerd", "cri-o", "containerd"} {
-		It("keep serving, and lose nothing, on the way to "+to, func(ctx SpecContext) {
-			w.mark()
-			r := m.Must(ctx, "runtime", "swap", "--cluster", m.Name, "--all", "--to", to)
+	for _, way := range ways {
+		It("keep serving, and lose nothing, on the way to "+way.String(), func(ctx SpecContext) {
+			w.Mark()
+			r := m.Must(ctx, way.swap(m.Name, "--all")...)
 			Expect(r.Lines()).To(HaveLen(3))
-			AddReportEntry("swap of three nodes to "+to, r.Took.Round(100*time.Millisecond).String())
-			m.reports(ctx, []string{to, to, to})
+			AddReportEntry("swap of three nodes to "+way.String(), r.Took.Round(100*time.Millisecond).String())
+			m.reports(ctx, []string{way.to, way.to, way.to})
 			m.AwaitDeployment(ctx, m.ns, "web")
 			m.awaitEverywhere(ctx, "everywhere")
 			Expect(m.lasting(ctx)).To(Equal(before))
-			w.verify(ctx, to)
+			if way.oci != "" {
+				m.allRunBy(ctx, way.oci)
+			}
+			writes := w.Verify(ctx, "on the way to "+way.String())
+			Expect(writes.Acknowledged).To(BeNumerically(">", 20))
+			Expect(writes.Gap).To(BeNumerically("<", swapGap))
 		}, swapLimit)
 	}
 
 	It("start with what they were swapped to", func(ctx SpecContext) {
 		e, node := harness.SpecEngine(ctx), m.Nodes(ctx)[2].Name
-		m.Must(ctx, "runtime", "swap", "--cluster", m.Name, "--node", node, "--to", "cri-o", "--oci-runtime", "crun")
+		m.Must(ctx, way{"cri-o", "crun"}.swap(m.Name, "--node", node)...)
 		Expect(e.Restart(ctx, node)).To(Succeed())
 		m.AwaitNodes(ctx, e, 3*time.Minute)
 		Expect(on(m.Nodes(ctx)[2]).Name).To(Equal("cri-o"))
@@ -86,7 +114,7 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 			n := m.Nodes(ctx)[0]
 			k := *m.Kluster
 			k.Env = []string{"KLUSTER_TEST_INTERRUPT_AT=" + step}
-			r := k.Run(ctx, "runtime", "swap", "--cluster", m.Name, "--node", n.Name, "--to", "cri-dockerd")
+			r := k.Run(ctx, way{to: "cri-dockerd"}.swap(m.Name, "--node", n.Name)...)
 			Expect(r.Code).To(Equal(130), r.String())
 			Expect(r.Stderr).To(ContainSubstring("as before"))
 			now := m.Nodes(ctx)[0]
@@ -97,6 +125,46 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 			Expect(m.lasting(ctx)).To(Equal(before))
 		}, swapLimit)
 	}
+
+	It("are left alone while one of them is down", func(ctx SpecContext) {
+		e, down := harness.SpecEngine(ctx), m.Nodes(ctx)[2].Name
+		Expect(e.Kill(ctx, down)).To(Succeed())
+		w.Mark()
+		w.AwaitMore(ctx, 10, time.Minute) // the load balancer knows of it
+		m.refuses(ctx, 4, "node "+down+": it is stopped", way{to: "cri-dockerd"}.swap(m.Name, "--node", down)...)
+		m.refuses(ctx, 4, "control plane "+down+" is stopped", way{to: "cri-dockerd"}.swap(m.Name, "--all")...)
+		Expect(e.Start(ctx, down)).To(Succeed())
+		m.AwaitNodes(ctx, e, 3*time.Minute)
+		m.AwaitDeployment(ctx, m.ns, "web")
+		Expect(m.lasting(ctx)).To(Equal(before))
+		w.Verify(ctx, "with one of three down")
+	}, swapLimit)
+
+	It("are swapped by one kluster at a time, and by the next when that was killed", func(ctx SpecContext) {
+		e, n, lock := harness.SpecEngine(ctx), m.Nodes(ctx)[0], m.Name+"-swap"
+		before := m.untouched(ctx)
+		first, err := m.Start(ctx, nil, way{to: "cri-dockerd"}.swap(m.Name, "--node", n.Name)...)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { _ = first.Signal(syscall.SIGKILL) })
+		Eventually(ctx, func(ctx context.Context) error {
+			_, err := e.Inspect(ctx, lock)
+			return err
+		}).WithTimeout(reach).WithPolling(20 * time.Millisecond).Should(Succeed())
+		// Stopped before it comes to stop anything itself.
+		Expect(first.Signal(syscall.SIGSTOP)).To(Succeed())
+		m.refuses(ctx, 4, "are being swapped by process", way{to: "cri-dockerd"}.swap(m.Name, "--all")...)
+		m.refuses(ctx, 4, "are being swapped by process", "delete", m.Name)
+
+		Expect(first.Signal(syscall.SIGKILL)).To(Succeed())
+		first.Wait()
+		next := m.Must(ctx, way{to: on(n).Name}.swap(m.Name, "--node", n.Name)...)
+		Expect(next.Stderr).To(And(ContainSubstring("was cut short"), ContainSubstring("0 nodes swapped")))
+		_, err = e.Inspect(ctx, lock)
+		Expect(err).To(Satisfy(errdefs.IsNotFound))
+		Expect(m.kubectl(ctx, "", "uncordon", n.Name).Code).To(Equal(0)) // the first may have come to its cordon
+		Expect(m.untouched(ctx)).To(Equal(before))
+		m.AwaitDeployment(ctx, m.ns, "web")
+	}, swapLimit)
 
 	It("are left alone when a budget forbids the drain", func(ctx SpecContext) {
 		none := intstr.FromInt32(0)
@@ -109,46 +177,6 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 			b, err := m.Client.PolicyV1().PodDisruptionBudgets(m.ns).Get(ctx, "web", metav1.GetOptions{})
 			return b.Status.DesiredHealthy, err
 		}).WithTimeout(reach).Should(Equal(int32(3)))
-		r := m.Run(ctx, "runtime", "swap", "--cluster", m.Name, "--all", "--to", "cri-dockerd")
-		Expect(r.Code).To(Equal(4), r.String())
-		Expect(r.Stderr).To(And(ContainSubstring("PodDisruptionBudget "+m.ns+"/web"), ContainSubstring("nothing was changed")))
-		for _, n := range m.Nodes(ctx) {
-			Expect(n.Spec.Unschedulable).To(BeFalse(), n.Name)
-		}
+		m.refuses(ctx, 4, "PodDisruptionBudget "+m.ns+"/web", way{to: "cri-dockerd"}.swap(m.Name, "--all")...)
 	}, swapLimit)
 })
-
-// lasting is what a swap must not change.
-type lasting struct {
-	members      []harness.Member
-	certificates map[string]string // a node's files, with their digests
-}
-
-func (m *made) lasting(ctx context.Context) lasting {
-	GinkgoHelper()
-	all := lasting{certificates: map[string]string{}}
-	nodes := m.Nodes(ctx)
-	Eventually(ctx, func(ctx context.Context) (int, error) { return m.EtcdVoters(ctx, nodes[0].Name) }).
-		WithTimeout(reach).Should(Equal(len(nodes)))
-	var err error
-	all.members, err = m.EtcdMembers(ctx, nodes[0].Name)
-	Expect(err).NotTo(HaveOccurred())
-	slices.SortFunc(all.members, func(a, b harness.Member) int { return strings.Compare(a.Name, b.Name) })
-	for _, n := range nodes {
-		all.certificates[n.Name] = m.MustExec(ctx, n.Name, "sh", "-c",
-			"find /etc/kubernetes -type f -name '*.crt' -o -type f -name '*.key' -o -type f -name '*.conf' -path '/etc/kubernetes/*.conf' -not -path '*/kubelet.conf.d/*' | sort | xargs sha256sum")
-	}
-	return all
-}
-
-// awaitEverywhere waits until a DaemonSet has a ready pod on every node.
-func (m *made) awaitEverywhere(ctx context.Context, name string) {
-	GinkgoHelper()
-	Eventually(ctx, func(ctx context.Context) (string, error) {
-		d, err := m.Client.AppsV1().DaemonSets(m.ns).Get(ctx, name, metav1.GetOptions{})
-		if err != nil || d.Status.NumberReady == d.Status.DesiredNumberScheduled && d.Status.NumberReady > 0 {
-			return "", err
-		}
-		return fmt.Sprintf("%d of %d ready", d.Status.NumberReady, d.Status.DesiredNumberScheduled), nil
-	}).WithTimeout(harness.PodTimeout).Should(BeEmpty())
-}

@@ -1,11 +1,8 @@
 package runtimes_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +12,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,22 +22,11 @@ import (
 
 func keepsData(ctx SpecContext, m *made) {
 	m.eachNode(ctx, func(n corev1.Node) {
-		claim := corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{Name: "data-" + n.Name},
-			Spec: corev1.PersistentVolumeClaimSpec{
-				AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("16Mi")}},
-			},
-		}
-		_, err := m.Client.CoreV1().PersistentVolumeClaims(m.ns).Create(ctx, &claim, metav1.CreateOptions{})
+		claim := "data-" + n.Name
+		_, err := m.Client.CoreV1().PersistentVolumeClaims(m.ns).Create(ctx, harness.Claim(claim), metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		user := func(name, script string) *corev1.Pod {
-			p := harness.Pod(name+"-"+n.Name, n.Name, harness.Command(m.busybox, "sh", "-c", script))
-			p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
-			p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name},
-			}}}
-			return p
+			return harness.ClaimPod(name+"-"+n.Name, n.Name, claim, harness.Command(m.busybox, "sh", "-c", script))
 		}
 		m.FinishPod(ctx, m.ns, user("writer", "echo kept >/data/file"))
 		Expect(m.FinishPod(ctx, m.ns, user("reader", "cat /data/file"))).To(Equal("kept\n"))
@@ -132,15 +117,7 @@ func initContainers(ctx SpecContext, m *made) {
 }
 
 func job(ctx SpecContext, m *made) {
-	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "job"}}
-	job.Spec.Completions, job.Spec.Parallelism = new(int32(4)), new(int32(2))
-	job.Spec.Template.Spec = harness.Pod("job", "", harness.Command(m.busybox, "true")).Spec
-	_, err := m.Client.BatchV1().Jobs(m.ns).Create(ctx, job, metav1.CreateOptions{})
-	Expect(err).NotTo(HaveOccurred())
-	Eventually(ctx, func(ctx context.Context) (batchv1.JobStatus, error) {
-		j, err := m.Client.BatchV1().Jobs(m.ns).Get(ctx, "job", metav1.GetOptions{})
-		return j.Status, err
-	}).WithTimeout(harness.PodTimeout).Should(HaveField("Succeeded", int32(4)))
+	m.FinishJob(ctx, m.ns, 4, 2, harness.Command(m.busybox, "true"))
 }
 
 func limited(c corev1.Container, name corev1.ResourceName, amount string) corev1.Container {
@@ -183,20 +160,4 @@ func limitsCPU(ctx SpecContext, m *made) {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(user+system).To(BeNumerically("<", 2*share*seconds), "CPU seconds within %d", seconds)
 	})
-}
-
-// get fetches a URL from where the test runs.
-func get(ctx context.Context, url string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	_, err = io.Copy(&b, resp.Body)
-	return b.String(), err
 }
