@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -29,6 +30,7 @@ func (b *builder) store(ctx context.Context, runtime cri.Runtime, under v1.Image
 		Images        []nodespec.ImageRecord
 		Pinned        []bool
 	}{Script: runtime.Store.Fill, Under: config.String()}
+	images = stored(runtime, images)
 	for _, img := range images {
 		inputs.Images, inputs.Pinned = append(inputs.Images, img.record), append(inputs.Pinned, img.spec.Pinned)
 	}
@@ -37,6 +39,17 @@ func (b *builder) store(ctx context.Context, runtime cri.Runtime, under v1.Image
 		return nil, err
 	}
 	return openLayer(dir)
+}
+
+// stored are the images that a runtime's store is made of. A store that is read in place
+// has none of those that a test pulls and mounts: the library that CRI-O keeps images
+// with runs containers on an image of such a store, but mounts none of it, also when it
+// was pulled again ("layer not known", github.com/containers/storage/issues/1864).
+func stored(runtime cri.Runtime, images []clusterImage) []clusterImage {
+	if !runtime.Store.InPlace {
+		return images
+	}
+	return slices.DeleteFunc(slices.Clone(images), func(img clusterImage) bool { return img.spec.Pulled })
 }
 
 // storeStep names the step that makes a runtime's store.

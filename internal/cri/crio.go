@@ -35,6 +35,7 @@ var crio = Runtime{
 		InPlace: true,
 	},
 	Classes: true,
+	Limits:  []string{"no image volumes of preloaded images (containers/storage#1864)"},
 }
 
 const (
