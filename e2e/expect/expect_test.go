@@ -43,6 +43,7 @@ func TestParseRefuses(t *testing.T) {
 		`issue "526" is not the https://`:   strings.Replace(good, "https://github.com/Mirantis/cri-dockerd/issues/526", `"526"`, 1),
 		"unknown container runtime":         strings.Replace(good, "runtime: cri-dockerd", "runtime: rkt", 1),
 		"runtime is missing":                strings.Replace(good, "runtime: cri-dockerd\n", "", 1),
+		`suite: "smoke" is not cri`:         "suite: smoke\n" + good,
 		`"v1.36.3" is no minor version`:     strings.Replace(good, "v1.36", "v1.36.3", 1),
 		"one document, and here is more":    good + "---\n" + good,
 		`mapping key "runtime" already def`: good + "runtime: cri-o\n",
@@ -166,5 +167,45 @@ func TestFor(t *testing.T) {
 	}
 	if _, ok := table.For("cri-o", "v1.10.0"); ok {
 		t.Error("a list of a version that there is none of")
+	}
+}
+
+// TestListsOfASuite: the specs of cri-tools are in another program than Kubernetes'
+// own, so that each has lists of its own.
+func TestListsOfASuite(t *testing.T) {
+	text := "suite: cri\n" + strings.Replace(good, "images are volumes", "logs", 1)
+	lists := map[string]*List{}
+	table := &Table{}
+	for suite, text := range map[string]string{"": good, SuiteCRI: text} {
+		l, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists[suite], table.lists = l, append(table.lists, l)
+	}
+	for suite, want := range lists {
+		of, err := table.ForSuite(suite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := of.find("cri-dockerd", "v1.36"); l != want {
+			t.Errorf("suite %q: %+v", suite, l)
+		}
+	}
+	chosen, err := Load(write(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chosen.ForSuite(""); failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), "suite cri on cri-dockerd with Kubernetes v1.36") {
+		t.Errorf("a list of another suite: %v", err)
+	}
+	if _, err := Load(write(t, text), write(t, text)); failure.Code(err) != failure.CodeUsage {
+		t.Errorf("two lists of one suite: %v", err)
+	}
+	if none, err := (*Table)(nil).ForSuite(SuiteCRI); none != nil || err != nil {
+		t.Errorf("%v, %v", none, err)
+	}
+	if _, err := parseAll(fstest.MapFS{"cri-dockerd-v1.36.yaml": {Data: []byte(text)}}); err == nil || !strings.Contains(err.Error(), "must be cri-cri-dockerd-v1.36.yaml") {
+		t.Errorf("a list of a suite under a name that does not say so: %v", err)
 	}
 }
