@@ -116,6 +116,9 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if table, err = table.ForSuite(""); err != nil {
+		t.Fatal(err)
+	}
 	if err := table.Check("v1.36.3", []string{"other", "[sig-node] images are volumes"}); err != nil {
 		t.Error(err)
 	}
