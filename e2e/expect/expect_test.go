@@ -73,12 +73,22 @@ func write(t *testing.T, text string) string {
 	return file
 }
 
-func TestAFileTakesThePlaceOfOurs(t *testing.T) {
-	file := write(t, good)
-	table, err := Load(file)
+// ofKubernetes is what is chosen, of Kubernetes' own specs.
+func ofKubernetes(t *testing.T, chosen string) *Table {
+	t.Helper()
+	table, err := Load(chosen)
+	if err == nil {
+		table, err = table.ForSuite("")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	return table
+}
+
+func TestAFileTakesThePlaceOfOurs(t *testing.T) {
+	file := write(t, good)
+	table := ofKubernetes(t, file)
 	if l := table.find("cri-dockerd", "v1.36"); l == nil || l.Source != file {
 		t.Errorf("%+v", l)
 	}
@@ -112,17 +122,11 @@ func TestLoad(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	table, err := Load(write(t, good))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if table, err = table.ForSuite(""); err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, write(t, good))
 	if err := table.Check("v1.36.3", []string{"other", "[sig-node] images are volumes"}); err != nil {
 		t.Error(err)
 	}
-	err = table.Check("v1.36.3", []string{"[sig-node] images are volume"})
+	err := table.Check("v1.36.3", []string{"[sig-node] images are volume"})
 	if failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), `no spec "[sig-node] images are volumes" (did you mean "[sig-node] images are volume"?)`) {
 		t.Error(err)
 	}
@@ -135,10 +139,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
-	table, err := Load(write(t, good))
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, write(t, good))
 	of := func(runtimes ...string) *report.Report {
 		r := &report.Report{Clusters: []report.Cluster{{Kubernetes: "v1.36.3"}}, Specs: []report.Spec{
 			{Name: "[sig-node] images are volumes", State: report.Failed}, {Name: "other", State: report.Failed},
@@ -161,10 +162,7 @@ func TestApply(t *testing.T) {
 }
 
 func TestFor(t *testing.T) {
-	table, err := Load(BuiltIn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, BuiltIn)
 	if one, ok := table.For("cri-o", "v1.36.3"); !ok || len(one.lists) != 1 || one.lists[0].Runtime != "cri-o" {
 		t.Errorf("%+v", one)
 	}
