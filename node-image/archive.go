@@ -35,6 +35,11 @@ func buildArchive(ctx context.Context, c *Catalog, spec Spec, refs []string, env
 	if err != nil {
 		return nil, err
 	}
+	return r.archive(ctx, refs, opts)
+}
+
+// archive makes those images of the recipe that refs name.
+func (r *Recipe) archive(ctx context.Context, refs []string, opts Options) (*Archive, error) {
 	b, err := newBuilder(r, opts)
 	if err != nil {
 		return nil, err
@@ -72,10 +77,15 @@ func resolveArchive(ctx context.Context, c *Catalog, spec Spec, refs []string, e
 	if err := x.pickImages(refs); err != nil {
 		return nil, err
 	}
+	return x.containersOnly(ctx)
+}
+
+// containersOnly pins the inputs of the images that were picked, and no node's.
+func (x *resolver) containersOnly(ctx context.Context) (*Recipe, error) {
 	x.use(func(Component) bool { return false })
 	x.compiled = x.c.Components // as for a node image, whose programs the cache has
 	var roots []string
-	if slices.ContainsFunc(x.components, func(comp Component) bool { return comp.C != "" || c.graph(comp.Graph).CGO }) {
+	if slices.ContainsFunc(x.components, func(comp Component) bool { return comp.C != "" || x.c.graph(comp.Graph).CGO }) {
 		roots = append(roots, builderRoot)
 	}
 	x.pickRoots(roots...)

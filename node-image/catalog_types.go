@@ -57,6 +57,11 @@ type CRITable struct {
 	Graph    string        `yaml:"graph"`
 	Test     string        `yaml:"test"`     // the package whose tests it is
 	Estimate time.Duration `yaml:"estimate"` // of compiling Test
+	// Registries are the hosts that Images are asked of.
+	Registries []string `yaml:"registries"`
+	// Images are those that its specs pull: see ContainerImage, with StandIn, and
+	// without Conformance and Pulled.
+	Images []ContainerImage `yaml:"images"`
 }
 
 // SuiteTable is what an e2e run needs on the host, all of one graph.
@@ -135,7 +140,7 @@ type ContainerImage struct {
 	// Conformance says whether Kubernetes' conformance tests use it: "" for no,
 	// UsedAlso or UsedOnly.
 	Conformance string `yaml:"conformance" json:"-"`
-	// StandIn says how a conformance image differs from upstream's.
+	// StandIn says how an image that tests use differs from upstream's.
 	StandIn string `yaml:"standIn" json:"-"`
 	// Pulled: a conformance test pulls it, whether the node has it or not.
 	Pulled bool `yaml:"pulled" json:"-"`
@@ -193,6 +198,9 @@ type ImageAppend struct {
 
 // ImageLinks are symbolic links to one target.
 type ImageLinks struct {
-	Target string   `yaml:"target"`
-	Paths  []string `yaml:"paths"`
+	Target string `yaml:"target"`
+	// Hard links are other names of the same file, which the image's own layer
+	// has: Target is then its path without a leading slash.
+	Hard  bool     `yaml:"hard" json:",omitempty"`
+	Paths []string `yaml:"paths"`
 }

@@ -237,8 +237,12 @@ func fillImage(w *layerWriter, p *parts, spec ContainerImage, files []imageFile)
 		}
 	}
 	for _, l := range spec.Links {
+		link := w.link
+		if l.Hard {
+			link = w.hardLink
+		}
 		for _, at := range l.Paths {
-			if err := w.link(at, l.Target); err != nil {
+			if err := link(at, l.Target); err != nil {
 				return err
 			}
 		}

@@ -158,6 +158,18 @@ func (w *layerWriter) link(name, target string) error {
 	return w.entry(&tar.Header{Typeflag: tar.TypeSymlink, Mode: 0o777, Linkname: target}, name, nil)
 }
 
+// hardLink gives a file of this layer, named without a leading slash, another name.
+func (w *layerWriter) hardLink(name, target string) error {
+	if !w.seen[target] {
+		return fmt.Errorf("%s: there is no %s in this layer for it to be a name of", name, target)
+	}
+	name = strings.Trim(name, "/")
+	if err := w.parents(name); err != nil {
+		return err
+	}
+	return w.entry(&tar.Header{Typeflag: tar.TypeLink, Mode: 0o755, Linkname: target}, name, nil)
+}
+
 // hostFile puts in a file of the host.
 func (w *layerWriter) hostFile(name string, mode int64, from string) error {
 	f, err := os.Open(from)

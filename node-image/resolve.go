@@ -409,6 +409,10 @@ func (x *resolver) images(context.Context) error {
 	for _, img := range x.containers {
 		img.Ref = x.expand(img.Ref, "", x.k.Version)
 		img.From = x.expand(img.From, "", x.k.Version)
+		img.Extract = slices.Clone(img.Extract)
+		for i, e := range img.Extract {
+			img.Extract[i].From, img.Extract[i].Path = x.expand(e.From, "", ""), x.expand(e.Path, "", "")
+		}
 		x.r.Images = append(x.r.Images, img)
 	}
 	return nil

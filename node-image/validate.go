@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/kluster-project/kluster/internal/cri"
 )
@@ -38,9 +39,7 @@ func (c *Catalog) validate() error {
 		c.checkGraph(p, g)
 	}
 	c.checkSuite(p)
-	if c.CRI.Graph != "" && (c.graph(c.CRI.Graph) == nil || c.CRI.Test == "") {
-		p.add("cri: needs a graph that there is, and test")
-	}
+	c.checkCRI(p)
 	for _, x := range c.Components {
 		c.checkComponent(p, x)
 	}
@@ -58,7 +57,8 @@ func (c *Catalog) validate() error {
 		}
 	}
 	for _, img := range c.Images {
-		c.checkImage(p, img)
+		c.checkImage(p, img, c.Images)
+		c.checkConformance(p, img)
 	}
 	return errors.Join(p.errs...)
 }
@@ -91,7 +91,7 @@ func (c *Catalog) unique(p *problems) {
 	for _, r := range c.Roots {
 		once("root", r.Name)
 	}
-	for _, img := range c.Images {
+	for _, img := range slices.Concat(c.Images, c.CRI.Images) {
 		once("image", img.Ref)
 	}
 }
@@ -176,14 +176,37 @@ func (c *Catalog) checkComponent(p *problems, x Component) {
 	}
 }
 
-func (c *Catalog) checkImage(p *problems, img ContainerImage) {
+// checkCRI sees that the validation of container runtimes can be made, and its
+// images be had of its registries. A table without it is fine.
+func (c *Catalog) checkCRI(p *problems) {
+	if c.CRI.Graph == "" {
+		return
+	}
+	if c.graph(c.CRI.Graph) == nil || c.CRI.Test == "" {
+		p.add("cri: needs a graph that there is, and test")
+	}
+	for _, img := range c.CRI.Images {
+		c.checkImage(p, img, c.CRI.Images)
+		host, _, _ := strings.Cut(img.Ref, "/")
+		if !slices.Contains(c.CRI.Registries, host) {
+			p.add("cri: image %s: its host is none of the registries", img.Ref)
+		}
+		if img.StandIn == "" || img.Conformance != "" || img.Pulled {
+			p.add("cri: image %s: needs standIn, and neither conformance nor pulled", img.Ref)
+		}
+	}
+}
+
+// checkImage sees that what an image is made of is there; all are those that it may
+// be made from.
+func (c *Catalog) checkImage(p *problems, img ContainerImage, all []ContainerImage) {
 	if img.Root != "" && c.root(img.Root) == nil {
 		p.add("image %s: no root %q", img.Ref, img.Root)
 	}
 	if img.Root == "" && len(img.Extract)+len(img.Append) > 0 {
 		p.add("image %s: extract and append need a root", img.Ref)
 	}
-	if img.From != "" && !slices.ContainsFunc(c.Images, func(o ContainerImage) bool { return o.Ref == img.From && o.From == "" }) {
+	if img.From != "" && !slices.ContainsFunc(all, func(o ContainerImage) bool { return o.Ref == img.From && o.From == "" }) {
 		p.add("image %s: no image %q that is from no other", img.Ref, img.From)
 	}
 	if img.From != "" && img.Root != "" {
@@ -193,9 +216,6 @@ func (c *Catalog) checkImage(p *problems, img ContainerImage) {
 		if e.Root != "" && c.root(e.Root) == nil {
 			p.add("image %s: no root %q", img.Ref, e.Root)
 		}
-	}
-	if !slices.Contains([]string{"", UsedAlso, UsedOnly}, img.Conformance) || (img.Conformance == "") != (img.StandIn == "") {
-		p.add("image %s: conformance must be %s or %s, with standIn", img.Ref, UsedAlso, UsedOnly)
 	}
 	for _, f := range img.Files {
 		if kinds := count(f.Component, f.Graph, f.Text); kinds != 1 || !path.IsAbs(f.Path) {
@@ -207,6 +227,13 @@ func (c *Catalog) checkImage(p *problems, img ContainerImage) {
 		if f.Graph != "" && c.graph(f.Graph) == nil {
 			p.add("image %s: no graph %q", img.Ref, f.Graph)
 		}
+	}
+}
+
+// checkConformance sees that it is clear which versions have the image.
+func (c *Catalog) checkConformance(p *problems, img ContainerImage) {
+	if !slices.Contains([]string{"", UsedAlso, UsedOnly}, img.Conformance) || (img.Conformance == "") != (img.StandIn == "") {
+		p.add("image %s: conformance must be %s or %s, with standIn", img.Ref, UsedAlso, UsedOnly)
 	}
 	missing := slices.DeleteFunc(slices.Clone(c.Kubernetes), func(k KubernetesVersion) bool { return c.uses(k, img) })
 	if img.Conformance == UsedOnly && len(missing) < len(c.Kubernetes) {

@@ -21,6 +21,9 @@ import (
 // List is a file of known failures: those of one container runtime with one minor
 // version of Kubernetes.
 type List struct {
+	// Suite is the suite whose specs they are, if it is SuiteCRI; "" for all suites of
+	// Kubernetes' own specs.
+	Suite      string    `yaml:"suite"`
 	Runtime    string    `yaml:"runtime"`    // "cri-dockerd"
 	Kubernetes string    `yaml:"kubernetes"` // "v1.36"
 	Failures   []Failure `yaml:"failures"`
@@ -36,6 +39,10 @@ type Failure struct {
 	Reason string `yaml:"reason"` // why, in a sentence
 	Issue  string `yaml:"issue"`  // the URL of upstream's issue
 }
+
+// SuiteCRI is the suite of cri-tools' specs, which are in another program than
+// Kubernetes' own.
+const SuiteCRI = "cri"
 
 var minorVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+$`)
 
@@ -81,6 +88,9 @@ func (l *List) validate() error {
 	} else if _, err := cri.Get(l.Runtime); err != nil {
 		errs = append(errs, err)
 	}
+	if l.Suite != "" && l.Suite != SuiteCRI {
+		wrong("suite: %q is not %s; leave it out for Kubernetes' own specs", l.Suite, SuiteCRI)
+	}
 	if !minorVersion.MatchString(l.Kubernetes) {
 		wrong("kubernetes: %q is no minor version like v1.36", l.Kubernetes)
 	}
@@ -108,4 +118,18 @@ func (l *List) validate() error {
 func (l *List) fits(runtime, minor string) bool { return l.Runtime == runtime && l.Kubernetes == minor }
 
 // of says in words what the list is of.
-func (l *List) of() string { return l.Runtime + " with Kubernetes " + l.Kubernetes }
+func (l *List) of() string {
+	if l.Suite != "" {
+		return "suite " + l.Suite + " on " + l.Runtime + " with Kubernetes " + l.Kubernetes
+	}
+	return l.Runtime + " with Kubernetes " + l.Kubernetes
+}
+
+// fileName is the name of the list as one of kluster's own.
+func (l *List) fileName() string {
+	name := l.Runtime + "-" + l.Kubernetes + ".yaml"
+	if l.Suite != "" {
+		name = l.Suite + "-" + name
+	}
+	return name
+}

@@ -43,6 +43,7 @@ func TestParseRefuses(t *testing.T) {
 		`issue "526" is not the https://`:   strings.Replace(good, "https://github.com/Mirantis/cri-dockerd/issues/526", `"526"`, 1),
 		"unknown container runtime":         strings.Replace(good, "runtime: cri-dockerd", "runtime: rkt", 1),
 		"runtime is missing":                strings.Replace(good, "runtime: cri-dockerd\n", "", 1),
+		`suite: "smoke" is not cri`:         "suite: smoke\n" + good,
 		`"v1.36.3" is no minor version`:     strings.Replace(good, "v1.36", "v1.36.3", 1),
 		"one document, and here is more":    good + "---\n" + good,
 		`mapping key "runtime" already def`: good + "runtime: cri-o\n",
@@ -72,12 +73,22 @@ func write(t *testing.T, text string) string {
 	return file
 }
 
-func TestAFileTakesThePlaceOfOurs(t *testing.T) {
-	file := write(t, good)
-	table, err := Load(file)
+// ofKubernetes is what is chosen, of Kubernetes' own specs.
+func ofKubernetes(t *testing.T, chosen string) *Table {
+	t.Helper()
+	table, err := Load(chosen)
+	if err == nil {
+		table, err = table.ForSuite("")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	return table
+}
+
+func TestAFileTakesThePlaceOfOurs(t *testing.T) {
+	file := write(t, good)
+	table := ofKubernetes(t, file)
 	if l := table.find("cri-dockerd", "v1.36"); l == nil || l.Source != file {
 		t.Errorf("%+v", l)
 	}
@@ -111,14 +122,11 @@ func TestLoad(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	table, err := Load(write(t, good))
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, write(t, good))
 	if err := table.Check("v1.36.3", []string{"other", "[sig-node] images are volumes"}); err != nil {
 		t.Error(err)
 	}
-	err = table.Check("v1.36.3", []string{"[sig-node] images are volume"})
+	err := table.Check("v1.36.3", []string{"[sig-node] images are volume"})
 	if failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), `no spec "[sig-node] images are volumes" (did you mean "[sig-node] images are volume"?)`) {
 		t.Error(err)
 	}
@@ -131,10 +139,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
-	table, err := Load(write(t, good))
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, write(t, good))
 	of := func(runtimes ...string) *report.Report {
 		r := &report.Report{Clusters: []report.Cluster{{Kubernetes: "v1.36.3"}}, Specs: []report.Spec{
 			{Name: "[sig-node] images are volumes", State: report.Failed}, {Name: "other", State: report.Failed},
@@ -157,14 +162,51 @@ func TestApply(t *testing.T) {
 }
 
 func TestFor(t *testing.T) {
-	table, err := Load(BuiltIn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := ofKubernetes(t, BuiltIn)
 	if one, ok := table.For("cri-o", "v1.36.3"); !ok || len(one.lists) != 1 || one.lists[0].Runtime != "cri-o" {
 		t.Errorf("%+v", one)
 	}
 	if _, ok := table.For("cri-o", "v1.10.0"); ok {
 		t.Error("a list of a version that there is none of")
+	}
+}
+
+// TestListsOfASuite: the specs of cri-tools are in another program than Kubernetes'
+// own, so that each has lists of its own.
+func TestListsOfASuite(t *testing.T) {
+	text := "suite: cri\n" + strings.Replace(good, "images are volumes", "logs", 1)
+	lists := map[string]*List{}
+	table := &Table{}
+	for suite, text := range map[string]string{"": good, SuiteCRI: text} {
+		l, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists[suite], table.lists = l, append(table.lists, l)
+	}
+	for suite, want := range lists {
+		of, err := table.ForSuite(suite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := of.find("cri-dockerd", "v1.36"); l != want {
+			t.Errorf("suite %q: %+v", suite, l)
+		}
+	}
+	chosen, err := Load(write(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chosen.ForSuite(""); failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), "suite cri on cri-dockerd with Kubernetes v1.36") {
+		t.Errorf("a list of another suite: %v", err)
+	}
+	if _, err := Load(write(t, text), write(t, text)); failure.Code(err) != failure.CodeUsage {
+		t.Errorf("two lists of one suite: %v", err)
+	}
+	if none, err := (*Table)(nil).ForSuite(SuiteCRI); none != nil || err != nil {
+		t.Errorf("%v, %v", none, err)
+	}
+	if _, err := parseAll(fstest.MapFS{"cri-dockerd-v1.36.yaml": {Data: []byte(text)}}); err == nil || !strings.Contains(err.Error(), "must be cri-cri-dockerd-v1.36.yaml") {
+		t.Errorf("a list of a suite under a name that does not say so: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func Load(chosen ...string) (*Table, error) {
 			return nil, usage(err)
 		}
 		l.chosen = true
-		if other := t.find(l.Runtime, l.Kubernetes); other != nil {
+		if other := t.same(l); other != nil {
 			return nil, usage(fmt.Errorf("expectations %s and %s are both of %s", other.Source, file, l.of()))
 		}
 		t.lists = append(t.lists, l)
@@ -60,7 +60,7 @@ func Load(chosen ...string) (*Table, error) {
 		return nil, err
 	}
 	for _, l := range own {
-		if t.find(l.Runtime, l.Kubernetes) == nil {
+		if t.same(l) == nil {
 			t.lists = append(t.lists, l)
 		}
 	}
@@ -88,14 +88,43 @@ func parseAll(files fs.FS) ([]*List, error) {
 		if err != nil {
 			return nil, err
 		}
-		if want := l.Runtime + "-" + l.Kubernetes + ".yaml"; name != want {
-			return nil, fmt.Errorf("expectations %s: the file is of %s, so its name must be %s", name, l.of(), want)
+		if name != l.fileName() {
+			return nil, fmt.Errorf("expectations %s: the file is of %s, so its name must be %s", name, l.of(), l.fileName())
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
 
+// same finds the list that is of the same as another one.
+func (t *Table) same(other *List) *List {
+	for _, l := range t.lists {
+		if l.Suite == other.Suite && l.fits(other.Runtime, other.Kubernetes) {
+			return l
+		}
+	}
+	return nil
+}
+
+// ForSuite gives the table for the specs of one suite: SuiteCRI, or "" for those of
+// Kubernetes. A file that a user chose must be of that suite.
+func (t *Table) ForSuite(suite string) (*Table, error) {
+	if t == nil {
+		return nil, nil //nolint:nilnil // nothing is expected
+	}
+	of := &Table{}
+	for _, l := range t.lists {
+		switch {
+		case l.Suite == suite:
+			of.lists = append(of.lists, l)
+		case l.chosen:
+			return nil, usage(fmt.Errorf("expectations %s are of %s, whose specs this suite does not have", l.Source, l.of()))
+		}
+	}
+	return of, nil
+}
+
+// find finds the list of a runtime and version, in a table for one suite.
 func (t *Table) find(runtime, minor string) *List {
 	for _, l := range t.lists {
 		if l.fits(runtime, minor) {

@@ -37,6 +37,9 @@ type Clusters interface {
 	// and pull.
 	PrepareConformance(ctx context.Context, name string) error
 	ConformanceImages(ctx context.Context, name string) ([]cluster.PlacedImage, error)
+	// PrepareCRI makes the nodes of a cluster of no use but for cri-tools' specs, with
+	// the images that these pull.
+	PrepareCRI(ctx context.Context, name string) ([]cluster.PlacedImage, error)
 }
 
 var _ Clusters = (*cluster.Manager)(nil)

@@ -286,6 +286,10 @@ func (f *fakeClusters) Exec(_ context.Context, name, node string, cmd provider.C
 
 func (f *fakeClusters) PrepareConformance(context.Context, string) error { return nil }
 
+func (f *fakeClusters) PrepareCRI(context.Context, string) ([]cluster.PlacedImage, error) {
+	return nil, nil
+}
+
 func (f *fakeClusters) ConformanceImages(context.Context, string) ([]cluster.PlacedImage, error) {
 	return nil, nil
 }

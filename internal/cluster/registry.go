@@ -162,13 +162,19 @@ func (r *registry) answers(ctx context.Context, n provider.Node) error {
 	if i < 0 {
 		return errors.New("no node of the cluster is running")
 	}
-	ask := []string{"curl", "--silent", "--show-error", "--fail", "--max-time", "2", "--noproxy", "*", r.url() + "/v2/"}
+	return r.m.waitForRegistry(ctx, r.nodes[i], r.url(), func(ctx context.Context) error { return r.runs(ctx, n) })
+}
+
+// waitForRegistry waits until a node has an answer of a registry, or runs says why
+// there will be none.
+func (m *Manager) waitForRegistry(ctx context.Context, node provider.Node, url string, runs func(context.Context) error) error {
+	ask := []string{"curl", "--silent", "--show-error", "--fail", "--max-time", "2", "--noproxy", "*", url + "/v2/"}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, registryPoll, registryTime, true, func(ctx context.Context) (bool, error) {
-		if last = r.m.provider.Exec(ctx, r.nodes[i].ID, provider.Command{Args: ask}); last == nil {
+		if last = m.provider.Exec(ctx, node.ID, provider.Command{Args: ask}); last == nil {
 			return true, nil
 		}
-		return false, r.runs(ctx, n)
+		return false, runs(ctx)
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

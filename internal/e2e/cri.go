@@ -28,13 +28,6 @@ var criScript string
 // criFolder is where a node has critest: not below /run, whose files may not run.
 const criFolder = "/opt/critest"
 
-// criImages are those of the node's that stand for the ones that critest would pull,
-// by the keys of its --test-images-file.
-var criImages = []struct{ key, name string }{
-	{"defaultTestContainerImage", "busybox"},
-	{"webServerTestImage", "nginx"},
-}
-
 // makeCRI compiles critest, or finds it in the cache. Its specs are listed on the
 // host, and run in the node once there is one.
 func (r *run) makeCRI(ctx context.Context, shown status.Step) error {
@@ -86,10 +79,6 @@ func (r *run) vacate(ctx context.Context, _ status.Step) (err error) {
 	if !ok {
 		return fmt.Errorf("node %s has the container runtime %s, which is none of kluster's", node.Name, node.Runtime)
 	}
-	images, err := r.criImagesFile()
-	if err != nil {
-		return err
-	}
 	critest, err := os.Open(r.programs[0].Path)
 	if err != nil {
 		return fmt.Errorf("reading critest: %w", err)
@@ -103,7 +92,6 @@ func (r *run) vacate(ctx context.Context, _ status.Step) (err error) {
 		{"stopping the kubelet of", "systemctl stop kubelet", nil},
 		{"removing the pods of", fmt.Sprintf("%[1]s rmp --all --force && test -z \"$(%[1]s pods --quiet)\"", pods), nil},
 		{"copying critest to", fmt.Sprintf("mkdir -p %[1]s && cat > %[1]s/critest.test && chmod 755 %[1]s/critest.test", criFolder), critest},
-		{"naming images to", "cat > " + criFolder + "/images.yaml", strings.NewReader(images)},
 	} {
 		var out strings.Builder
 		cmd := provider.Command{Args: []string{"sh", "-c", command.script}, Stdin: command.in, Stdout: &out, Stderr: &out}
@@ -114,21 +102,19 @@ func (r *run) vacate(ctx context.Context, _ status.Step) (err error) {
 	return r.throughNode(t.name, node.Name, runtime)
 }
 
-// criImagesFile is critest's --test-images-file.
-func (r *run) criImagesFile() (string, error) {
-	all, err := nodeimage.ConformanceImages(r.version)
-	if err != nil {
-		return "", err
-	}
-	var text strings.Builder
-	for _, want := range criImages {
-		for _, image := range all {
-			if strings.Contains(image.Ref, "/"+want.name+":") {
-				fmt.Fprintf(&text, "%s: %s\n", want.key, image.Ref)
-			}
+// placeCRIImages gives the cluster the images that critest pulls, and names them in
+// the report.
+func (r *run) placeCRIImages(ctx context.Context) error {
+	for _, t := range r.clusters {
+		images, err := r.Clusters.PrepareCRI(ctx, t.name)
+		if err != nil {
+			return err
+		}
+		for _, image := range images {
+			r.notePart(report.Part{Name: image.Ref, Digest: image.ID, StandIn: image.StandIn})
 		}
 	}
-	return text.String(), nil
+	return nil
 }
 
 // scriptOf is the script for a command that runs another in a node, and for the
@@ -146,9 +132,7 @@ func (r *run) throughNode(cluster, node string, runtime cri.Runtime) error {
 	script := scriptOf([]string{r.Binary, "exec", "--quiet", "--cluster", cluster, node, "--"}, criFolder)
 	p := &r.programs[0]
 	p.Path = filepath.Join(dir, nodeimage.PartCRI)
-	p.Args = []string{
-		"--runtime-endpoint=" + runtime.Socket, "--image-endpoint=" + runtime.Socket, "--test-images-file=" + criFolder + "/images.yaml",
-	}
+	p.Args = []string{"--runtime-endpoint=" + runtime.Socket, "--image-endpoint=" + runtime.Socket}
 	if err := os.WriteFile(p.Path, []byte(script), 0o755); err != nil {
 		return fmt.Errorf("writing a script that runs critest: %w", err)
 	}

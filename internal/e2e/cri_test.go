@@ -15,6 +15,7 @@ import (
 	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/e2e/runner"
+	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -34,12 +35,12 @@ func criSuite(t *testing.T) plan.Suite {
 
 // criSpecs are specs of critest, with a word of the reason of those that are left out.
 var criSpecs = map[string]string{
+	"[k8s.io] AppArmor runtime should support apparmor field should fail with an unloaded apparmor_profile":                           "AppArmor",
 	"[k8s.io] Container runtime should support basic operations on container runtime should support creating container [Conformance]": "",
 	"[k8s.io] Image Manager public image with digest should be pulled and removed [Conformance]":                                      "digest",
-	"[k8s.io] Image Manager public image without tag should be pulled and removed [Conformance]":                                      "registry",
-	"[k8s.io] Security Context NamespaceOption runtime should support HostPID":                                                        "nginx",
-	"[k8s.io] Security Context NamespaceOption runtime should support PodPID":                                                         "",
-	"[k8s.io] Security Context NoNewPrivs should not allow privilege escalation when true":                                            "nonewprivs",
+	"[k8s.io] Image Manager public image without tag should be pulled and removed [Conformance]":                                      "",
+	"[k8s.io] Security Context NamespaceOption runtime should support HostPID":                                                        "",
+	"[k8s.io] Security Context NoNewPrivs should not allow privilege escalation when true":                                            "",
 }
 
 func TestWhatCRILeavesOutIsInTheReport(t *testing.T) {
@@ -93,6 +94,31 @@ func (n *nodeCommands) Exec(_ context.Context, cluster, node string, cmd provide
 	return nil
 }
 
+// criClusters are clusters that say which images they were given.
+type criClusters struct {
+	Clusters
+	err error
+}
+
+func (c criClusters) PrepareCRI(context.Context, string) ([]cluster.PlacedImage, error) {
+	return []cluster.PlacedImage{{Ref: "r.example/a:1", ID: "sha256:1", StandIn: "another one"}}, c.err
+}
+
+func TestImagesOfCRIAreInTheReport(t *testing.T) {
+	for _, fail := range []error{nil, errors.New("broken")} {
+		r := (&Runner{Clusters: criClusters{err: fail}, Reporter: status.Discard}).newRun(Options{})
+		r.suite, r.clusters = criSuite(t), []*target{{name: "c"}}
+		err := r.placeImages(t.Context(), status.Discard)
+		if !errors.Is(err, fail) {
+			t.Errorf("%v, want %v", err, fail)
+		}
+		want := []report.Part{{Name: "r.example/a:1", Digest: "sha256:1", StandIn: "another one"}}
+		if diff := cmp.Diff(want, r.parts); fail == nil && diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestANodeForTheRuntimeAlone(t *testing.T) {
 	critest := filepath.Join(t.TempDir(), "critest.test")
 	if err := os.WriteFile(critest, []byte("12345"), 0o755); err != nil {
@@ -115,14 +141,14 @@ func TestANodeForTheRuntimeAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(nodes.told) != 4 || nodes.told[0] != "c/n: systemctl stop kubelet" || !strings.Contains(nodes.told[1], "crictl --runtime-endpoint unix:///var/run/crio/crio.sock rmp --all --force") {
+		if len(nodes.told) != 3 || nodes.told[0] != "c/n: systemctl stop kubelet" || !strings.Contains(nodes.told[1], "crictl --runtime-endpoint unix:///var/run/crio/crio.sock rmp --all --force") {
 			t.Errorf("%q", nodes.told)
 		}
-		if diff := cmp.Diff(map[string]int{strings.TrimPrefix(nodes.told[2], "c/n: "): 5, strings.TrimPrefix(nodes.told[3], "c/n: "): len("defaultTestContainerImage: registry.k8s.io/e2e-test-images/busybox:1.37.0-1\nwebServerTestImage: registry.k8s.io/e2e-test-images/nginx:1.15-4\n")}, nodes.in); diff != "" {
+		if diff := cmp.Diff(map[string]int{strings.TrimPrefix(nodes.told[2], "c/n: "): 5}, nodes.in); diff != "" {
 			t.Error(diff)
 		}
 		p := r.programs[0]
-		if p.Path == critest || filepath.Base(p.Path) != "critest.test" || p.Args[0] != "--runtime-endpoint=unix:///var/run/crio/crio.sock" {
+		if p.Path == critest || filepath.Base(p.Path) != "critest.test" || len(p.Args) != 2 || p.Args[0] != "--runtime-endpoint=unix:///var/run/crio/crio.sock" {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -32,6 +32,9 @@ type Clusters interface {
 	PrepareConformance(ctx context.Context, name string) error
 	// ConformanceImages lists those that a cluster's nodes hold.
 	ConformanceImages(ctx context.Context, name string) ([]cluster.PlacedImage, error)
+	// PrepareCRI makes the nodes of a cluster of no use but for cri-tools' specs, with
+	// the images that these pull, and lists the images.
+	PrepareCRI(ctx context.Context, name string) ([]cluster.PlacedImage, error)
 }
 
 // Options of a run.
@@ -111,4 +114,6 @@ type Planned struct {
 	// LeftOut are specs of the suite that cannot run here.
 	LeftOut  []report.Spec
 	Estimate time.Duration // 0 if nobody knows
+
+	expected *expect.Table // what a matrix's Expectations are for its suite
 }

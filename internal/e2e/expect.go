@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kluster-project/kluster/e2e/expect"
+	"github.com/kluster-project/kluster/e2e/plan"
 	"github.com/kluster-project/kluster/e2e/report"
 	"github.com/kluster-project/kluster/internal/status"
 )
@@ -36,6 +37,14 @@ func (r *run) expect(context.Context, status.Step) error {
 		return nil // the specs were looked at when the run began
 	}
 	return known.Check(r.version, r.allNames())
+}
+
+// listsOf is the suite that lists of known failures have for one of the table.
+func listsOf(s plan.Suite) string {
+	if s.Program == plan.CRI {
+		return expect.SuiteCRI
+	}
+	return ""
 }
 
 // allNames are those of all specs of the programs, also of those that do not run.

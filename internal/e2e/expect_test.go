@@ -49,6 +49,7 @@ func TestListsThatAreOfSomethingElse(t *testing.T) {
 		want string
 	}{
 		"another runtime": {Options{Suite: specs, Expectations: knownFailure(t, "cri-o", "handover fails")}, "are of cri-o with Kubernetes v1.36"},
+		"another suite":   {Options{Suite: specs, Expectations: knownFailure(t, "containerd\nsuite: cri", "handover fails")}, "suite cri on containerd"},
 		"no such spec":    {Options{Suite: specs, Expectations: knownFailure(t, "containerd", "handover fail")}, `did you mean "handover fails"?`},
 		"a mixed cluster": {Options{Suite: specs, Target: mixed, Expectations: knownFailure(t, "containerd", "handover fails")}, "several container runtimes"},
 		"certification":   {Options{Suite: "conformance", Certification: &Certification{}, Expectations: knownFailure(t, "containerd", "x")}, "no failures that are expected"},

@@ -24,7 +24,7 @@ func (r *run) placeImages(ctx context.Context, _ status.Step) error {
 		return nil
 	}
 	if r.suite.Program == plan.CRI {
-		return r.noteImages(ctx) // the node image has them
+		return r.placeCRIImages(ctx)
 	}
 	group, each := errgroup.WithContext(ctx)
 	for _, t := range r.clusters {

@@ -83,8 +83,11 @@ func (r *Runner) PlanMatrix(ctx context.Context, opt MatrixOptions) (Planned, er
 	if err != nil {
 		return Planned{}, err
 	}
+	if planned.expected, err = opt.Expectations.ForSuite(listsOf(planned.Suite)); err != nil {
+		return Planned{}, err
+	}
 	if version := one.Create[0].KubernetesVersion; version != "" {
-		err = errors.Join(opt.Expectations.CheckUse(version, runtimes...), opt.Expectations.Check(version, planned.All))
+		err = errors.Join(planned.expected.CheckUse(version, runtimes...), planned.expected.Check(version, planned.All))
 	}
 	return planned, err
 }
@@ -96,9 +99,11 @@ func (r *Runner) Matrix(ctx context.Context, opt MatrixOptions) (*Matrix, error)
 	if err := freshMatrix(opt); err != nil {
 		return nil, err
 	}
-	if _, err := r.PlanMatrix(ctx, opt); err != nil {
+	planned, err := r.PlanMatrix(ctx, opt)
+	if err != nil {
 		return nil, err
 	}
+	opt.Expectations = planned.expected
 	opt.Seed = cmp.Or(opt.Seed, time.Now().Unix())
 	for _, c := range opt.Combinations {
 		if c.Cluster != nil {

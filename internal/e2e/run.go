@@ -114,7 +114,7 @@ func (r *Runner) Run(ctx context.Context, opt Options) (*report.Report, error) {
 	if x.record != nil {
 		x.report.Specs = append(x.report.Specs, x.record.LeftOut...)
 	}
-	opt.Expectations.Apply(x.report)
+	x.opt.Expectations.Apply(x.report)
 	if err = errors.Join(err, writeReports(x.opt.Dir, x.report)); err != nil || opt.Certification == nil {
 		return x.report, err
 	}
@@ -166,6 +166,9 @@ func (r *run) findSuite(_ context.Context, _ status.Step) error {
 	}
 	if r.suite.MakesClusters && (r.opt.Cluster != "" || r.opt.Kubeconfig != "" || len(r.opt.Create) > 0) {
 		return usageError(fmt.Errorf("suite %s makes its clusters itself", r.suite.Name), "leave out --cluster, --kubeconfig and --create")
+	}
+	if r.opt.Expectations, err = r.opt.Expectations.ForSuite(listsOf(r.suite)); err != nil {
+		return err
 	}
 	if err := r.certifying(); err != nil {
 		return err

@@ -214,7 +214,8 @@ func (r *run) imageOf(ctx context.Context, cfg *config.Cluster) (string, error) 
 			runtimes = append(runtimes, other)
 		}
 	}
-	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: runtimes, Source: r.opt.Source, Conformance: true})
+	conformance := r.suite.Program != plan.CRI // which pulls all that it starts
+	image, err := r.Clusters.BuildImage(ctx, nodeimage.Spec{Kubernetes: r.version, Runtimes: runtimes, Source: r.opt.Source, Conformance: conformance})
 	return image.Ref, err
 }
 

@@ -11,8 +11,17 @@ echo 0123456789abcdef > "$root/etc/machine-id"
 echo busybox > "$root/usr/bin/busybox"
 echo nginx > "$root/usr/sbin/nginx"
 echo bash > "$root/usr/bin/bash-static"
+mkdir -p "$root/bin" "$root/usr/lib/apache2/modules"
+echo "busybox of Debian's" > "$root/bin/busybox"
+echo httpd > "$root/usr/sbin/apache2"
+for name in authz_core dir mpm_event; do
+  echo $name > "$root/usr/lib/apache2/modules/mod_$name.so"
+done
 lib=usr/lib/x86_64-linux-gnu
-mkdir -p "$root/$lib"
+mkdir -p "$root/$lib" "$root/lib/x86_64-linux-gnu"
+for name in $lib/libapr-1.so.0 $lib/libaprutil-1.so.0 lib/x86_64-linux-gnu/libexpat.so.1; do
+  echo "$name" > "$root/$name"
+done
 for name in crun conmon; do
   echo $name > "$root/usr/bin/$name"
   mkdir -p "$root/usr/share/doc/$name"
