@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,17 @@ import (
 type counted struct {
 	*Counter
 	api *fake.Clientset
-	// broken verbs ("get") fail, and mute ones are done without an answer.
+
+	mu sync.Mutex
+	// A broken verb ("get") fails, and a mute one is done without an answer.
 	broken, mute string
+}
+
+// becomes breaks a verb or makes one mute; "" for none.
+func (c *counted) becomes(broken, mute string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken, c.mute = broken, mute
 }
 
 // count runs a Counter for ten writes and half the time to the next, and then what a
@@ -51,10 +61,13 @@ func (c *counted) goOn(d time.Duration) {
 }
 
 func (c *counted) react(a ktesting.Action) (bool, runtime.Object, error) {
+	c.mu.Lock()
+	broken, mute := c.broken, c.mute
+	c.mu.Unlock()
 	switch a.GetVerb() {
-	case c.broken:
+	case broken:
 		return true, nil, errors.New("away")
-	case c.mute:
+	case mute:
 		update := a.(ktesting.UpdateAction)
 		if err := c.api.Tracker().Update(update.GetResource(), update.GetObject(), update.GetNamespace()); err != nil {
 			return true, nil, err
@@ -119,9 +132,9 @@ func TestCounterMissesLostWrites(t *testing.T) {
 
 func TestCounterWithoutAnswers(t *testing.T) {
 	count(t, func(t *testing.T, c *counted) {
-		c.mute = "update"
+		c.becomes("", "update")
 		c.goOn(time.Second)
-		c.mute = ""
+		c.becomes("", "")
 		c.says(t, Writes{Acknowledged: 10, Unanswered: 10, Gap: time.Second + countEvery/2}, "")
 		c.goOn(time.Second)
 		c.says(t, Writes{Acknowledged: 20, Unanswered: 10, Gap: time.Second + countEvery}, "")
@@ -134,9 +147,9 @@ func TestCounterWithoutAnswers(t *testing.T) {
 func TestCounterSeesAnOutageThatLasts(t *testing.T) {
 	count(t, func(t *testing.T, c *counted) {
 		c.Mark()
-		c.broken = "get"
+		c.becomes("get", "")
 		c.goOn(3 * time.Second)
-		c.broken = ""
+		c.becomes("", "")
 		c.says(t, Writes{Gap: 3 * time.Second}, "")
 		if times := c.complaints()["away"]; times != 30 {
 			t.Errorf("%d errors", times)
