@@ -19,6 +19,7 @@ import (
 // counted is a Counter on an API that can go away and forget.
 type counted struct {
 	*Counter
+	t   *testing.T
 	api *fake.Clientset
 
 	mu sync.Mutex
@@ -35,10 +36,10 @@ func (c *counted) becomes(broken, mute string) {
 
 // count runs a Counter for ten writes and half the time to the next, and then what a
 // test does to it.
-func count(t *testing.T, do func(t *testing.T, c *counted)) {
+func count(t *testing.T, do func(c *counted)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &counted{api: fake.NewClientset()}
+		c := &counted{t: t, api: fake.NewClientset()}
 		c.Counter = &Counter{ns: "x", client: c.api, reader: c.api}
 		c.api.PrependReactor("*", "configmaps", c.react)
 		if err := c.create(t.Context()); err != nil {
@@ -48,7 +49,7 @@ func count(t *testing.T, do func(t *testing.T, c *counted)) {
 		done := make(chan struct{})
 		go func() { defer close(done); c.run(ctx) }()
 		c.goOn(time.Second + countEvery/2)
-		do(t, c)
+		do(c)
 		stop()
 		<-done
 	})
@@ -78,34 +79,34 @@ func (c *counted) react(a ktesting.Action) (bool, runtime.Object, error) {
 }
 
 // store puts another number in the place of what was written.
-func (c *counted) store(t *testing.T, n string) {
-	t.Helper()
+func (c *counted) store(n string) {
+	c.t.Helper()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: counterName}, Data: map[string]string{counterKey: n}}
-	if _, err := c.api.CoreV1().ConfigMaps(c.ns).Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
+	if _, err := c.api.CoreV1().ConfigMaps(c.ns).Update(c.t.Context(), cm, metav1.UpdateOptions{}); err != nil {
+		c.t.Fatal(err)
 	}
 }
 
 // says checks the figures and the error, "" for none.
-func (c *counted) says(t *testing.T, want Writes, problem string) {
-	t.Helper()
-	got, err := c.verify(t.Context())
+func (c *counted) says(want Writes, problem string) {
+	c.t.Helper()
+	got, err := c.verify(c.t.Context())
 	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+		c.t.Errorf("got %+v, want %+v", got, want)
 	}
 	if (err != nil) != (problem != "") || err != nil && !strings.Contains(err.Error(), problem) {
-		t.Errorf("err = %v, want %q", err, problem)
+		c.t.Errorf("err = %v, want %q", err, problem)
 	}
 }
 
 func TestCounterCounts(t *testing.T) {
-	count(t, func(t *testing.T, c *counted) {
-		c.says(t, Writes{Acknowledged: 10, Gap: countEvery}, "")
+	count(t, func(c *counted) {
+		c.says(Writes{Acknowledged: 10, Gap: countEvery}, "")
 		c.Mark()
 		c.goOn(2 * time.Second)
-		c.says(t, Writes{Acknowledged: 20, Gap: countEvery}, "")
+		c.says(Writes{Acknowledged: 20, Gap: countEvery}, "")
 		if all := c.Acknowledged(); all != 30 {
-			t.Errorf("%d in all", all)
+			c.t.Errorf("%d in all", all)
 		}
 	})
 }
@@ -113,46 +114,46 @@ func TestCounterCounts(t *testing.T) {
 func TestCounterMissesLostWrites(t *testing.T) {
 	for name, stored := range map[string]string{"at once": "3", "all": "0", "unreadable": "x"} {
 		t.Run(name, func(t *testing.T) {
-			count(t, func(t *testing.T, c *counted) {
-				c.store(t, stored)
-				if _, err := c.verify(t.Context()); err == nil {
-					t.Error("nobody noticed")
+			count(t, func(c *counted) {
+				c.store(stored)
+				if _, err := c.verify(c.t.Context()); err == nil {
+					c.t.Error("nobody noticed")
 				}
 			})
 		})
 	}
 	t.Run("and counts on", func(t *testing.T) {
-		count(t, func(t *testing.T, c *counted) {
-			c.store(t, "3")
+		count(t, func(c *counted) {
+			c.store("3")
 			c.goOn(2 * time.Second)
-			c.says(t, Writes{Acknowledged: 30, Gap: countEvery}, "10 was acknowledged, and 3 is stored")
+			c.says(Writes{Acknowledged: 30, Gap: countEvery}, "10 was acknowledged, and 3 is stored")
 		})
 	})
 }
 
 func TestCounterWithoutAnswers(t *testing.T) {
-	count(t, func(t *testing.T, c *counted) {
+	count(t, func(c *counted) {
 		c.becomes("", "update")
 		c.goOn(time.Second)
 		c.becomes("", "")
-		c.says(t, Writes{Acknowledged: 10, Unanswered: 10, Gap: time.Second + countEvery/2}, "")
+		c.says(Writes{Acknowledged: 10, Unanswered: 10, Gap: time.Second + countEvery/2}, "")
 		c.goOn(time.Second)
-		c.says(t, Writes{Acknowledged: 20, Unanswered: 10, Gap: time.Second + countEvery}, "")
-		c.store(t, "32")
-		c.says(t, Writes{Acknowledged: 20, Unanswered: 10, Gap: time.Second + countEvery}, "32 is stored, and at most 31 was written")
+		c.says(Writes{Acknowledged: 20, Unanswered: 10, Gap: time.Second + countEvery}, "")
+		c.store("32")
+		c.says(Writes{Acknowledged: 20, Unanswered: 10, Gap: time.Second + countEvery}, "32 is stored, and at most 31 was written")
 	})
 }
 
 // TestCounterSeesAnOutageThatLasts: the time since the last acknowledgement counts.
 func TestCounterSeesAnOutageThatLasts(t *testing.T) {
-	count(t, func(t *testing.T, c *counted) {
+	count(t, func(c *counted) {
 		c.Mark()
 		c.becomes("get", "")
 		c.goOn(3 * time.Second)
 		c.becomes("", "")
-		c.says(t, Writes{Gap: 3 * time.Second}, "")
+		c.says(Writes{Gap: 3 * time.Second}, "")
 		if times := c.complaints()["away"]; times != 30 {
-			t.Errorf("%d errors", times)
+			c.t.Errorf("%d errors", times)
 		}
 	})
 }
