@@ -111,7 +111,7 @@ func TestCounterCounts(t *testing.T) {
 	})
 }
 
-func TestCounterMissesLostWrites(t *testing.T) {
+func TestCounterNoticesLostWrites(t *testing.T) {
 	for name, stored := range map[string]string{"at once": "3", "all": "0", "unreadable": "x"} {
 		t.Run(name, func(t *testing.T) {
 			count(t, func(c *counted) {
