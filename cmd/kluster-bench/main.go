@@ -8,11 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/kluster-project/kluster/internal/bench"
 	"github.com/kluster-project/kluster/internal/bench/engine"
 	"github.com/kluster-project/kluster/internal/cli"
+	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/failure"
 )
 
@@ -21,6 +23,8 @@ type flags struct {
 	kluster, addWorker         string
 	kind, kindImage, kindProbe string
 	only, json, doc, from      string
+	runtimes, oci, image       string
+	amounts                    bench.Amounts
 	rounds                     int
 	idle, timeout              time.Duration
 }
@@ -31,12 +35,19 @@ func parse(args []string) (flags, error) {
 	set.StringVar(&f.only, "only", "", "what to measure, of floor,1,1+2,3,3+3 (default: all)")
 	set.IntVar(&f.rounds, "n", 3, "how many times to measure each")
 	set.DurationVar(&f.idle, "idle", 30*time.Second, "how long a cluster idles before its memory is read")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one create may take")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long one create, or another step on a cluster, may take")
 	set.StringVar(&f.kluster, "kluster", "bin/kluster", "the kluster `PROGRAM`")
 	set.StringVar(&f.addWorker, "add-worker", "", "`WORDS` of the verb that adds a worker to cluster NAME")
 	set.StringVar(&f.kind, "kind", "", "a kind `PROGRAM` to measure too")
 	set.StringVar(&f.kindImage, "kind-image", "", "kind's node `IMAGE`, of the same Kubernetes version")
 	set.StringVar(&f.kindProbe, "kind-probe", "", "an `IMAGE` inside kind's node image that can resolve names (default: one that a node reports)")
+	set.StringVar(&f.runtimes, "runtimes", "", "measure container runtimes instead: those of the `LIST` "+strings.Join(cri.Names(), ",")+", or all")
+	set.StringVar(&f.oci, "oci-runtimes", "", "with the OCI runtimes of the `LIST` "+strings.Join(cri.OCINames(), ",")+" each (default: all)")
+	set.StringVar(&f.image, "image", "", "node `IMAGE` that holds them all (default: the one that kluster takes for each)")
+	set.IntVar(&f.amounts.Sequence, "starts", 10, "of each pair: how many pods start one after the other")
+	set.IntVar(&f.amounts.Burst, "burst", 20, "of each pair: how many pods start at once")
+	set.IntVar(&f.amounts.Idle, "idle-pods", 30, "of each pair: how many pods idle while memory is read")
+	set.IntVar(&f.amounts.ArchiveMB, "import", 200, "of each pair: size in `MB` of the image that is imported")
 	set.StringVar(&f.json, "json", "", "`FILE` to write everything measured to")
 	set.StringVar(&f.doc, "doc", "", "`FILE` with the marks that the table is written between")
 	set.StringVar(&f.from, "from", "", "measure nothing: `FILE` of an earlier run to make the table of")
@@ -50,6 +61,13 @@ func parse(args []string) (flags, error) {
 		return f, errors.New("-n must be at least 1")
 	case (f.kind == "") != (f.kindImage == ""):
 		return f, errors.New("-kind and -kind-image go together")
+	case f.runtimes == "" && f.oci+f.image != "":
+		return f, errors.New("-oci-runtimes and -image are for -runtimes")
+	case f.runtimes != "" && f.only+f.kind+f.addWorker != "":
+		return f, errors.New("-runtimes measures nothing else: leave out -only, -kind and -add-worker")
+	}
+	if err := f.amounts.Check(); err != nil {
+		return f, err
 	}
 	return f, nil
 }
@@ -109,6 +127,10 @@ func measure(ctx context.Context, f flags) (*bench.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-only: %w", err)
 	}
+	pairs, err := bench.ParsePairs(f.runtimes, f.oci)
+	if err != nil {
+		return nil, fmt.Errorf("-runtimes and -oci-runtimes: %w", err)
+	}
 	e, err := engine.New(ctx)
 	if err != nil {
 		return nil, err
@@ -116,12 +138,28 @@ func measure(ctx context.Context, f flags) (*bench.Report, error) {
 	defer e.Close()
 	// Every tool talks to the engine that the bench looks at.
 	env := []string{"DOCKER_HOST=" + e.Host()}
-	report, tools, err := bench.Prepare(ctx, e, bench.Exec, bench.Wanted{
+	wanted := bench.Wanted{
 		Kluster: f.kluster, AddWorker: f.addWorker, Kind: f.kind, KindImage: f.kindImage, KindProbe: f.kindProbe, Env: env, Talk: os.Stderr,
-	})
+	}
+	opt := bench.Options{
+		Cases: cases, Rounds: f.rounds, Idle: f.idle, Timeout: f.timeout, Amounts: f.amounts, Env: env, Talk: os.Stderr,
+	}
+	if f.runtimes != "" {
+		return measureRuntimes(ctx, e, wanted, opt, pairs, f.image)
+	}
+	report, tools, err := bench.Prepare(ctx, e, bench.Exec, wanted)
 	if err != nil {
 		return nil, err
 	}
-	opt := bench.Options{Cases: cases, Rounds: f.rounds, Idle: f.idle, Timeout: f.timeout, Env: env, Talk: os.Stderr}
 	return report, bench.Run(ctx, e, tools, opt, report)
+}
+
+func measureRuntimes(
+	ctx context.Context, e *engine.Engine, wanted bench.Wanted, opt bench.Options, pairs []bench.Pair, image string,
+) (*bench.Report, error) {
+	report, tools, err := bench.PrepareRuntimes(ctx, e, bench.Exec, wanted, pairs, image)
+	if err != nil {
+		return nil, err
+	}
+	return report, bench.RunRuntimes(ctx, e, tools, opt, report)
 }

@@ -16,6 +16,9 @@ func TestParse(t *testing.T) {
 		"at least 1":       {"-n", "0"},
 		`unknown argument`: {"1,3"},
 		"not defined":      {"-nodes", "3"},
+		"are for":          {"-oci-runtimes", "crun"},
+		"nothing else":     {"-runtimes", "all", "-only", "1"},
+		"0 pods at once":   {"-runtimes", "all", "-burst", "0"},
 	} {
 		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v, want %q", args, err, want)
@@ -26,6 +29,9 @@ func TestParse(t *testing.T) {
 // TestUnknownCase sees that a wrong -only is told before anything is asked or made.
 func TestUnknownCase(t *testing.T) {
 	if err := run(t.Context(), flags{only: "2", rounds: 1}); err == nil || !strings.Contains(err.Error(), `"2" is none of floor, 1,`) {
+		t.Errorf("got %v", err)
+	}
+	if err := run(t.Context(), flags{runtimes: "rkt", rounds: 1}); err == nil || !strings.Contains(err.Error(), `"rkt" is none of the container runtimes`) {
 		t.Errorf("got %v", err)
 	}
 }

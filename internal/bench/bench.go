@@ -6,4 +6,7 @@
 // flags, certificates and disk, so that ratios to it hold between machines.
 // A cluster is watched from outside, through its own API and in the same way
 // whoever made it; the clock starts with the tool's process.
+//
+// RunRuntimes measures container runtimes instead: what the starts of pods, their
+// memory and the import of images are with each.
 package bench

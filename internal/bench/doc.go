@@ -1,17 +1,26 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 )
 
-// Marks between which a page holds the last table.
-const (
-	docBegin = "<!-- bench: written by make bench, do not edit -->\n"
-	docEnd   = "<!-- bench: end -->\n"
+// marks are the lines of a page between which it holds the last table.
+type marks struct{ begin, end string }
+
+// The marks of the two kinds of table: none can take the other's place.
+var (
+	benchMarks   = marks{"<!-- bench: written by make bench, do not edit -->\n", "<!-- bench: end -->\n"}
+	runtimeMarks = marks{"<!-- runtimes: written by make bench, do not edit -->\n", "<!-- runtimes: end -->\n"}
 )
+
+func (r *Report) marks() marks {
+	if r.Settings.Runtimes != nil {
+		return runtimeMarks
+	}
+	return benchMarks
+}
 
 // WriteDoc puts the table between the marks of a page.
 func (r *Report) WriteDoc(file string) error {
@@ -19,7 +28,7 @@ func (r *Report) WriteDoc(file string) error {
 	if err != nil {
 		return fmt.Errorf("reading the page for the table: %w", err)
 	}
-	written, err := insert(string(page), r.Table())
+	written, err := r.marks().insert(string(page), r.Table())
 	if err != nil {
 		return fmt.Errorf("page %s: %w", file, err)
 	}
@@ -29,11 +38,12 @@ func (r *Report) WriteDoc(file string) error {
 	return nil
 }
 
-func insert(page, table string) (string, error) {
-	before, rest, begun := strings.Cut(page, docBegin)
-	_, after, ended := strings.Cut(rest, docEnd)
+func (m marks) insert(page, table string) (string, error) {
+	before, rest, begun := strings.Cut(page, m.begin)
+	_, after, ended := strings.Cut(rest, m.end)
 	if !begun || !ended {
-		return "", errors.New("it has not the two marks that the table goes between")
+		return "", fmt.Errorf("it has not the two marks that the table goes between, %s and %s",
+			strings.TrimSpace(m.begin), strings.TrimSpace(m.end))
 	}
-	return before + docBegin + "\n" + table + "\n" + docEnd + after, nil
+	return before + m.begin + "\n" + table + "\n" + m.end + after, nil
 }

@@ -28,6 +28,7 @@ type fakeEngine struct {
 	images     map[string]Image
 	disk       map[string]int64 // by container
 	useErr     error
+	use        func(Container) (Use, error) // nil: always the same
 	purged     []string
 	extract    map[string]string // name to text, what Extract gives
 	scripts    []string
@@ -64,6 +65,9 @@ func (e *fakeEngine) ReadFile(_ context.Context, c Container, path string) ([]by
 }
 
 func (e *fakeEngine) Use(_ context.Context, c Container) (Use, error) {
+	if e.use != nil {
+		return e.use(c)
+	}
 	return Use{CPU: 2 * time.Second, WorkingSet: int64(100 + len(c.Name))}, e.useErr
 }
 
@@ -125,7 +129,7 @@ func newFakeEngine() *fakeEngine {
 // fakeTool is kluster with calls that fakeRun understands.
 func fakeTool(name string) Tool {
 	return Tool{
-		Name: name, ProbeImage: "probe:1", ClusterLabel: name + ".cluster", RoleLabel: name + ".role",
+		Name: name, Program: name, ProbeImage: "probe:1", ClusterLabel: name + ".cluster", RoleLabel: name + ".role",
 		Create: func(c Case, cluster, _ string) Command {
 			return Command{Program: name, Args: []string{"create", c.Name, cluster}}
 		},
@@ -144,8 +148,12 @@ func newFakeRun(e *fakeEngine, tools ...Tool) (*run, *[]string) {
 			}
 			return usableClient(e, string(conf)), nil
 		},
-		readLog: func(context.Context, kubernetes.Interface) ([]byte, error) {
-			return []byte(time.Now().Format(time.RFC3339Nano) + " " + probeWord + "\n"), nil
+		readLog: func(_ context.Context, _ kubernetes.Interface, pod string) ([]byte, error) {
+			word := startedWord
+			if pod == probeName {
+				word = probeWord
+			}
+			return []byte(time.Now().Format(time.RFC3339Nano) + " " + word + "\n"), nil
 		},
 	}
 	r.floor = func(_ context.Context, round int) FloorSample {
@@ -175,7 +183,7 @@ func newFakeRun(e *fakeEngine, tools ...Tool) (*run, *[]string) {
 }
 
 // usableClient is the API of a cluster in which all is well: every container is
-// a Ready node, and pods succeed as soon as they are made.
+// a Ready node, and as soon as they are made the probe succeeds and other pods run.
 func usableClient(e *fakeEngine, name string) *fake.Clientset {
 	client := fake.NewClientset()
 	e.mu.Lock()
@@ -190,7 +198,10 @@ func usableClient(e *fakeEngine, name string) *fake.Clientset {
 	}
 	client.PrependReactor("create", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		pod := a.(clienttesting.CreateAction).GetObject().(*corev1.Pod)
-		pod.Status.Phase = corev1.PodSucceeded
+		pod.Status.Phase = corev1.PodRunning
+		if pod.Name == probeName {
+			pod.Status.Phase = corev1.PodSucceeded
+		}
 		return false, nil, nil
 	})
 	return client

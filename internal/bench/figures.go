@@ -8,6 +8,8 @@ const (
 	Ratio   Unit = "ratio"
 	Seconds Unit = "seconds"
 	Bytes   Unit = "bytes"
+	// BytesPerSecond is a speed.
+	BytesPerSecond Unit = "bytes per second"
 )
 
 // Names of the tools.
@@ -36,6 +38,10 @@ type Figure struct {
 
 // Summarize computes all figures from the samples: ratios first.
 func (r *Report) Summarize() {
+	if r.Settings.Runtimes != nil {
+		r.summarizeRuntimes()
+		return
+	}
 	s := summary{Report: r, floor: r.floors()}
 	r.Figures = nil
 	for _, c := range r.Settings.Cases {

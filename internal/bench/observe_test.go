@@ -48,7 +48,7 @@ func TestWatchSeesEverythingInItsOrder(t *testing.T) {
 				}
 				return client, nil
 			},
-			readLog: func(context.Context, kubernetes.Interface) ([]byte, error) {
+			readLog: func(context.Context, kubernetes.Interface, string) ([]byte, error) {
 				return []byte(resolved.Format(time.RFC3339Nano) + " " + probeWord + "\n"), nil
 			},
 		}
@@ -157,7 +157,7 @@ func TestWatchSaysWhatIsMissing(t *testing.T) {
 		"no kubeconfig": {func(e *fakeEngine, _ *observer) { clear(e.files) }, []string{"admin.conf", "does not exist"}},
 		"no image":      {func(_ *fakeEngine, o *observer) { o.tool.ProbeImage = "" }, []string{"no node reports", "agnhost"}},
 		"no answer": {func(_ *fakeEngine, o *observer) {
-			o.readLog = func(context.Context, kubernetes.Interface) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
+			o.readLog = func(context.Context, kubernetes.Interface, string) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
 		}, []string{"resolve kubernetes.default", "unexpected EOF"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,14 +202,14 @@ func TestReportedImage(t *testing.T) {
 	}
 }
 
-func TestResolvedAt(t *testing.T) {
+func TestPrintedAt(t *testing.T) {
 	log := "2026-11-21T08:52:58.9Z sh: noise\n2026-11-21T08:52:59.123456789Z resolved\n2026-11-21T08:53:00Z resolved\n"
-	got, err := resolvedAt([]byte(log))
+	got, err := printedAt([]byte(log), probeWord)
 	if want := time.Date(2026, 11, 21, 8, 52, 59, 123456789, time.UTC); err != nil || !got.Equal(want) {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}
 	for _, log := range []string{"", "2026-11-21T08:52:58.9Z unresolved\n", "soon resolved\n"} {
-		if got, err := resolvedAt([]byte(log)); err == nil {
+		if got, err := printedAt([]byte(log), probeWord); err == nil {
 			t.Errorf("%q: got %s", log, got)
 		}
 	}

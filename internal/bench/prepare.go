@@ -29,12 +29,10 @@ type Wanted struct {
 // Prepare sees that images are there, which is all that is made before a clock
 // runs, and gives the tools and a report that says what they are.
 func Prepare(ctx context.Context, engine Engine, exec Runner, w Wanted) (*Report, []Tool, error) {
-	r := &Report{Form: reportForm, Date: time.Now().UTC().Truncate(time.Second)}
-	machine, err := engine.Machine(ctx)
+	r, err := newReport(ctx, engine)
 	if err != nil {
 		return nil, nil, err
 	}
-	r.Machine = machine.withCPU()
 	kluster, err := r.prepareKluster(ctx, engine, exec, w)
 	if err != nil {
 		return nil, nil, err
@@ -51,53 +49,90 @@ func Prepare(ctx context.Context, engine Engine, exec Runner, w Wanted) (*Report
 	return r, append(tools, kind), nil
 }
 
+func newReport(ctx context.Context, engine Engine) (*Report, error) {
+	machine, err := engine.Machine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Report{Form: reportForm, Date: time.Now().UTC().Truncate(time.Second), Machine: machine.withCPU()}, nil
+}
+
 func (r *Report) prepareKluster(ctx context.Context, engine Engine, exec Runner, w Wanted) (Tool, error) {
-	program, err := filepath.Abs(w.Kluster)
+	program, err := r.klusterProgram(ctx, exec, w)
 	if err != nil {
 		return Tool{}, err
 	}
-	out, err := exec(ctx, Command{Program: program, Args: []string{"version", "--output", "json"}, Env: w.Env})
+	ref, err := builtImage(ctx, exec, w, program)
 	if err != nil {
 		return Tool{}, err
 	}
-	var build struct{ Version, Commit string }
-	if err := json.Unmarshal([]byte(out.Stdout), &build); err != nil {
-		return Tool{}, fmt.Errorf("reading what kluster version printed: %w", err)
-	}
-	// Says the name of the image that create will take, and makes it if it is not there.
-	out, err = exec(ctx, Command{Program: program, Args: []string{"build", "node-image"}, Env: w.Env, Talk: w.Talk})
+	img, err := findImage(ctx, engine, ref)
 	if err != nil {
 		return Tool{}, err
 	}
-	ref := strings.TrimSpace(out.Stdout)
-	img, err := engine.Image(ctx, ref)
+	probe, err := img.preloaded(probeImages)
 	if err != nil {
 		return Tool{}, err
 	}
-	probe, err := klusterProbe(img)
-	if err != nil {
-		return Tool{}, fmt.Errorf("image %s: %w", ref, err)
-	}
-	r.Commit, r.ImageBytes = build.Commit, img.Size
-	r.Versions.Kluster, r.Versions.Image = build.Version, ref
-	r.Versions.Kubernetes = img.Labels[nodespec.LabelKubernetes]
+	r.ImageBytes, r.Versions.Image, r.Versions.Kubernetes = img.Size, ref, img.Labels[nodespec.LabelKubernetes]
 	return Kluster(program, ref, probe, w.AddWorker), nil
 }
 
-// klusterProbe is the preloaded image that the probe runs.
-func klusterProbe(img Image) (string, error) {
-	var m nodespec.Manifest
-	if err := json.Unmarshal([]byte(img.Labels[nodespec.LabelManifest]), &m); err != nil {
-		return "", fmt.Errorf("reading its manifest: %w", err)
+// klusterProgram is kluster's path; the report gets what it says it was built of.
+func (r *Report) klusterProgram(ctx context.Context, exec Runner, w Wanted) (string, error) {
+	program, err := filepath.Abs(w.Kluster)
+	if err != nil {
+		return "", err
 	}
-	for _, part := range probeImages {
-		for _, record := range m.Images {
+	out, err := exec(ctx, Command{Program: program, Args: []string{"version", "--output", "json"}, Env: w.Env})
+	if err != nil {
+		return "", err
+	}
+	var build struct{ Version, Commit string }
+	if err := json.Unmarshal([]byte(out.Stdout), &build); err != nil {
+		return "", fmt.Errorf("reading what kluster version printed: %w", err)
+	}
+	r.Commit, r.Versions.Kluster = build.Commit, build.Version
+	return program, nil
+}
+
+// builtImage is the name of the node image that a create will take; it is made if
+// it is not there.
+func builtImage(ctx context.Context, exec Runner, w Wanted, program string, flags ...string) (string, error) {
+	args := append([]string{"build", "node-image"}, flags...)
+	out, err := exec(ctx, Command{Program: program, Args: args, Env: w.Env, Talk: w.Talk})
+	return strings.TrimSpace(out.Stdout), err
+}
+
+// nodeImage is a node image of kluster's with what it says it holds.
+type nodeImage struct {
+	Image
+	ref   string
+	holds nodespec.Manifest
+}
+
+func findImage(ctx context.Context, engine Engine, ref string) (nodeImage, error) {
+	img, err := engine.Image(ctx, ref)
+	if err != nil {
+		return nodeImage{}, err
+	}
+	n := nodeImage{Image: img, ref: ref}
+	if err := json.Unmarshal([]byte(img.Labels[nodespec.LabelManifest]), &n.holds); err != nil {
+		return nodeImage{}, fmt.Errorf("image %s: reading its manifest: %w", ref, err)
+	}
+	return n, nil
+}
+
+// preloaded is the first preloaded image whose name has one of the parts.
+func (n nodeImage) preloaded(parts []string) (string, error) {
+	for _, part := range parts {
+		for _, record := range n.holds.Images {
 			if strings.Contains(record.Ref, part) {
 				return record.Ref, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("it holds none of %s", strings.Join(probeImages, ", "))
+	return "", fmt.Errorf("image %s: it holds none of %s", n.ref, strings.Join(parts, ", "))
 }
 
 func (r *Report) prepareKind(ctx context.Context, engine Engine, exec Runner, w Wanted) (Tool, error) {

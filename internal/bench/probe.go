@@ -55,11 +55,11 @@ func probePod(image string) *corev1.Pod {
 	}
 }
 
-// logReader gives the log of the probe, each line behind its time.
-type logReader func(ctx context.Context, client kubernetes.Interface) ([]byte, error)
+// logReader gives the log of a pod of the bench's, each line behind its time.
+type logReader func(ctx context.Context, client kubernetes.Interface, pod string) ([]byte, error)
 
-func readProbeLog(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
-	return client.CoreV1().Pods(probeNamespace).GetLogs(probeName, &corev1.PodLogOptions{Timestamps: true}).DoRaw(ctx)
+func readPodLog(ctx context.Context, client kubernetes.Interface, pod string) ([]byte, error) {
+	return client.CoreV1().Pods(probeNamespace).GetLogs(pod, &corev1.PodLogOptions{Timestamps: true}).DoRaw(ctx)
 }
 
 // probe starts the pod as soon as the cluster takes it and gives the time when
@@ -82,12 +82,12 @@ func (o *observer) probe(ctx context.Context, client kubernetes.Interface) (time
 			last = fmt.Errorf("it is %s", strings.ToLower(string(pod.Status.Phase)))
 			return false
 		}
-		log, err := o.readLog(ctx, client)
+		log, err := o.readLog(ctx, client, probeName)
 		if err != nil {
 			last = fmt.Errorf("reading the probe's log: %w", err)
 			return false
 		}
-		at, last = resolvedAt(log)
+		at, last = printedAt(log, probeWord)
 		return last == nil
 	})
 	if err != nil {
@@ -142,19 +142,19 @@ func reportedImage(ctx context.Context, client kubernetes.Interface) (string, er
 	return "", fmt.Errorf("no node reports one of the images %s", strings.Join(probeImages, ", "))
 }
 
-// resolvedAt finds when the word was printed.
-func resolvedAt(log []byte) (time.Time, error) {
+// printedAt finds when a line with nothing but the word was printed.
+func printedAt(log []byte, word string) (time.Time, error) {
 	for line := range bytes.Lines(log) {
 		stamp, text, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
-		if string(text) == probeWord {
+		if string(text) == word {
 			at, err := time.Parse(time.RFC3339Nano, string(stamp))
 			if err != nil {
-				return at, fmt.Errorf("reading the probe's log: %w", err)
+				return at, fmt.Errorf("reading a pod's log: %w", err)
 			}
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("the probe's log has no line %q", probeWord)
+	return time.Time{}, fmt.Errorf("the pod's log has no line %q", word)
 }
 
 // poll asks again and again, gently, until done or ctx ends.

@@ -27,6 +27,10 @@ type Report struct {
 	Floor    []FloorSample `json:"floor"`
 	Samples  []Sample      `json:"samples"`
 	Figures  []Figure      `json:"figures"`
+	// Runtimes and RuntimeFigures stand for Samples and Figures in a run that
+	// measured container runtimes.
+	Runtimes       []RuntimeSample `json:"runtimes,omitempty"`
+	RuntimeFigures []RuntimeFigure `json:"runtimeFigures,omitempty"`
 }
 
 // Versions of what was measured.
@@ -45,6 +49,8 @@ type Settings struct {
 	IdleSeconds float64 `json:"idleSeconds"`
 	// FloorOn says on which disk etcd of the floor wrote.
 	FloorOn string `json:"floorOn"`
+	// Runtimes is nil unless container runtimes were measured, and nothing else.
+	Runtimes *RuntimeSettings `json:"runtimes,omitempty"`
 }
 
 // FloorSample is one start of etcd and kube-apiserver. Seconds count from the
@@ -140,8 +146,13 @@ func (r *Report) Failed() error {
 			failed++
 		}
 	}
+	for _, s := range r.Runtimes {
+		if s.Error != "" {
+			failed++
+		}
+	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d measurements failed", failed, len(r.Floor)+len(r.Samples))
+		return fmt.Errorf("%d of %d measurements failed", failed, len(r.Floor)+len(r.Samples)+len(r.Runtimes))
 	}
 	return nil
 }

@@ -18,8 +18,10 @@ type Options struct {
 	Rounds int
 	// Idle is how long a cluster is left alone before its memory is read.
 	Idle time.Duration
-	// Timeout bounds one create.
+	// Timeout bounds one create, and each other step on a cluster.
 	Timeout time.Duration
+	// Amounts are for RunRuntimes.
+	Amounts Amounts
 	// Env are variables of every tool's process, "K=V".
 	Env []string
 	// Talk is where progress goes.
@@ -42,9 +44,20 @@ type run struct {
 
 // Run measures all cases with all tools in turns, and adds what it measured to
 // the report. The report is good for as far as the run came, also with an error.
-func Run(ctx context.Context, engine Engine, tools []Tool, opt Options, report *Report) (err error) {
-	r := &run{engine: engine, opt: opt, tools: tools, report: report, exec: Exec, readLog: readProbeLog, connect: connect}
+func Run(ctx context.Context, engine Engine, tools []Tool, opt Options, report *Report) error {
+	r := newRun(engine, opt, report)
+	r.tools = tools
 	report.Settings = Settings{Rounds: opt.Rounds, Cases: opt.Cases, IdleSeconds: opt.Idle.Seconds()}
+	return r.prepared(ctx, r.rounds)
+}
+
+func newRun(engine Engine, opt Options, report *Report) *run {
+	return &run{engine: engine, opt: opt, report: report, exec: Exec, readLog: readPodLog, connect: connect}
+}
+
+// prepared measures between making a temporary folder and the floor, and their
+// removal.
+func (r *run) prepared(ctx context.Context, measure func(context.Context) error) (err error) {
 	if r.temp, err = os.MkdirTemp("", "kluster-bench-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
@@ -58,7 +71,7 @@ func Run(ctx context.Context, engine Engine, tools []Tool, opt Options, report *
 		defer cancel()
 		err = errors.Join(err, remove(clean))
 	}()
-	return r.rounds(ctx)
+	return measure(ctx)
 }
 
 // setUpFloor prepares the floor on the disk that the nodes' volumes are on, or,

@@ -32,27 +32,39 @@ var errNotUsable = fmt.Errorf("it was not usable %s after the tool had returned"
 
 // measure makes a cluster, waits until it is usable, lets it idle, weighs it and
 // deletes it. Whatever happens, nothing of it stays.
-func (r *run) measure(ctx context.Context, tool Tool, shape Case, round int) (s Sample) {
-	s = Sample{Round: round, Tool: tool.Name, Case: shape.Name, Load: load()}
-	name := shape.cluster(tool.Name)
-	c := &cluster{run: r, tool: tool, shape: shape, name: name, kubeconfig: filepath.Join(r.temp, name+".kubeconfig")}
-	var err error
-	defer func() {
-		if err != nil {
-			s.Error = err.Error()
+func (r *run) measure(ctx context.Context, tool Tool, shape Case, round int) Sample {
+	c := r.newCluster(tool, shape, shape.cluster(tool.Name))
+	s := c.newSample(round)
+	c.live(ctx, &s, func() error {
+		if err := c.weigh(ctx, &s); err != nil {
+			return err
 		}
-	}()
-	if err = c.gone(ctx); err != nil {
-		return s
-	}
-	if err = c.create(ctx, &s); err == nil {
-		err = c.weigh(ctx, &s)
-	}
-	if err == nil {
-		err = c.addWorker(ctx, &s)
-	}
-	err = errors.Join(err, c.delete(ctx, &s, err == nil))
+		return c.addWorker(ctx, &s)
+	})
 	return s
+}
+
+func (r *run) newCluster(tool Tool, shape Case, name string) *cluster {
+	return &cluster{run: r, tool: tool, shape: shape, name: name, kubeconfig: filepath.Join(r.temp, name+".kubeconfig")}
+}
+
+func (c *cluster) newSample(round int) Sample {
+	return Sample{Round: round, Tool: c.tool.Name, Case: c.shape.Name, Load: load()}
+}
+
+// live makes the cluster, does something with it when it is usable and deletes it.
+// What fails is in the sample; nothing of the cluster stays.
+func (c *cluster) live(ctx context.Context, s *Sample, do func() error) {
+	err := c.gone(ctx)
+	if err == nil {
+		if err = c.create(ctx, s); err == nil {
+			err = do()
+		}
+		err = errors.Join(err, c.delete(ctx, s, err == nil))
+	}
+	if err != nil {
+		s.Error = err.Error()
+	}
 }
 
 // gone sees that the name is free.

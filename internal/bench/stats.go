@@ -24,6 +24,25 @@ func SpreadOf(values []float64) *Spread {
 	return &Spread{N: n, Median: median, Min: sorted[0], Max: sorted[n-1]}
 }
 
+// percentile is the least of the values that so many percent of them, 1 to 100, do
+// not exceed; nothing of none.
+func percentile(values []float64, percent int) []float64 {
+	n := len(values)
+	if n == 0 {
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return []float64{sorted[(n*percent+99)/100-1]}
+}
+
+// median is that of the values; nothing of none.
+func median(values []float64) []float64 {
+	if s := SpreadOf(values); s != nil {
+		return []float64{s.Median}
+	}
+	return nil
+}
+
 // scaled gives each value times factor.
 func scaled(values []float64, factor float64) []float64 {
 	out := make([]float64, len(values))

@@ -6,6 +6,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestPercentile(t *testing.T) {
+	ten := []float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}
+	for _, test := range []struct {
+		values  []float64
+		percent int
+		want    []float64
+	}{
+		{nil, 90, nil},
+		{[]float64{3}, 90, []float64{3}},
+		{[]float64{3}, 1, []float64{3}},
+		{ten, 90, []float64{9}},
+		{ten, 91, []float64{10}},
+		{ten, 100, []float64{10}},
+		{ten, 50, []float64{5}},
+	} {
+		if diff := cmp.Diff(test.want, percentile(test.values, test.percent)); diff != "" {
+			t.Errorf("%d %% of %v: -want +got:\n%s", test.percent, test.values, diff)
+		}
+	}
+	if diff := cmp.Diff([]float64{5.5}, median(ten)); diff != "" || median(nil) != nil {
+		t.Errorf("median: -want +got:\n%s", diff)
+	}
+}
+
 func TestSpreadOf(t *testing.T) {
 	for name, test := range map[string]struct {
 		values []float64

@@ -10,6 +10,9 @@ import (
 
 // Table writes the report as Markdown that also reads well as it is.
 func (r *Report) Table() string {
+	if r.Settings.Runtimes != nil {
+		return r.runtimeTable()
+	}
 	var b strings.Builder
 	for _, line := range r.origin() {
 		fmt.Fprintf(&b, "- %s\n", line)
@@ -30,27 +33,25 @@ func (r *Report) Table() string {
 			b.WriteString("\n" + markdown(rows))
 		}
 	}
+	r.writeFailures(&b)
+	return b.String()
+}
+
+func (r *Report) writeFailures(b *strings.Builder) {
 	if errs := r.failures(); len(errs) > 0 {
 		b.WriteString("\nFailed:\n\n")
 		for _, e := range errs {
-			fmt.Fprintf(&b, "- %s\n", e)
+			fmt.Fprintf(b, "- %s\n", e)
 		}
 	}
-	return b.String()
 }
 
 func head(what string) []string { return []string{what, "must", "aim", "kluster", "kind", "met"} }
 
 // origin says where and how the figures were taken.
 func (r *Report) origin() []string {
-	m, v := r.Machine, r.Versions
-	lines := []string{
-		fmt.Sprintf("%s, %d rounds, %s", r.Date.UTC().Format(time.DateOnly), r.Settings.Rounds, commitText(r.Commit)),
-		fmt.Sprintf("%s, %d cores, %.0f GiB, kernel %s, %s", m.CPU, m.Cores, float64(m.MemoryBytes)/(1<<30), m.Kernel, m.OS),
-		fmt.Sprintf("Docker Engine %s, %s, cgroup v%s; the floor's disk: %s", m.Engine, m.StorageDriver, m.CgroupVersion, r.Settings.FloorOn),
-		"load of the last minute before each measurement, the bench's own included: " + r.loads().text(Ratio),
-		fmt.Sprintf("Kubernetes %s, kluster %s, image %s", v.Kubernetes, v.Kluster, v.Image),
-	}
+	v := r.Versions
+	lines := append(r.where(), fmt.Sprintf("Kubernetes %s, kluster %s, image %s", v.Kubernetes, v.Kluster, v.Image))
 	kind := r.KindNote
 	if v.Kind != "" {
 		kind = fmt.Sprintf("%s, image %s", v.Kind, v.KindImage)
@@ -61,12 +62,26 @@ func (r *Report) origin() []string {
 	return append(lines, "kind: "+kind)
 }
 
+// where says when and on what machine the figures were taken.
+func (r *Report) where() []string {
+	m := r.Machine
+	return []string{
+		fmt.Sprintf("%s, %d rounds, %s", r.Date.UTC().Format(time.DateOnly), r.Settings.Rounds, commitText(r.Commit)),
+		fmt.Sprintf("%s, %d cores, %.0f GiB, kernel %s, %s", m.CPU, m.Cores, float64(m.MemoryBytes)/(1<<30), m.Kernel, m.OS),
+		fmt.Sprintf("Docker Engine %s, %s, cgroup v%s; the floor's disk: %s", m.Engine, m.StorageDriver, m.CgroupVersion, r.Settings.FloorOn),
+		"load of the last minute before each measurement, the bench's own included: " + r.loads().text(Ratio),
+	}
+}
+
 func (r *Report) loads() *Spread {
 	var all []float64
 	for _, f := range r.Floor {
 		all = append(all, f.Load)
 	}
 	for _, s := range r.Samples {
+		all = append(all, s.Load)
+	}
+	for _, s := range r.Runtimes {
 		all = append(all, s.Load)
 	}
 	return SpreadOf(all)
@@ -115,6 +130,8 @@ func (u Unit) scale(v float64) (by float64, suffix string) {
 		return gigabyte, " GB"
 	case u == Bytes:
 		return megabyte, " MB"
+	case u == BytesPerSecond:
+		return megabyte, " MB/s"
 	case u == Seconds:
 		return 1, " s"
 	}
@@ -177,6 +194,11 @@ func (r *Report) failures() []string {
 	for _, s := range r.Samples {
 		if s.Error != "" {
 			all = append(all, fmt.Sprintf("round %d, %s %s: %s", s.Round, s.Tool, s.Case, oneLine(s.Error)))
+		}
+	}
+	for _, s := range r.Runtimes {
+		if s.Error != "" {
+			all = append(all, fmt.Sprintf("round %d, %s: %s", s.Round, s.Pair, oneLine(s.Error)))
 		}
 	}
 	return all

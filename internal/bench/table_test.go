@@ -151,7 +151,7 @@ func TestReadReportRefuses(t *testing.T) {
 
 func TestWriteDoc(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page.md")
-	page := "# Page\n\n" + docBegin + "\nold table\n\n" + docEnd + "\nrest\n"
+	page := "# Page\n\n" + benchMarks.begin + "\nold table\n\n" + benchMarks.end + "\nrest\n"
 	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -166,28 +166,33 @@ func TestWriteDoc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "# Page\n\n" + docBegin + "\n" + r.Table() + "\n" + docEnd + "\nrest\n"
+	want := "# Page\n\n" + benchMarks.begin + "\n" + r.Table() + "\n" + benchMarks.end + "\nrest\n"
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
 func TestWriteDocNeedsMarks(t *testing.T) {
-	for name, page := range map[string]string{"none": "x", "begin": docBegin, "end": docEnd, "wrong order": docEnd + docBegin} {
-		if got, err := insert(page, "table"); err == nil {
+	m := benchMarks
+	for name, page := range map[string]string{
+		"none": "x", "begin": m.begin, "end": m.end, "wrong order": m.end + m.begin, "another table's": runtimeMarks.begin + runtimeMarks.end,
+	} {
+		if got, err := m.insert(page, "table"); err == nil {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
 }
 
-// TestDocPage sees that the page of the repository has the marks.
-func TestDocPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/bench.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := insert(string(page), "table"); err != nil {
-		t.Error(err)
+// TestDocPages sees that the pages of the repository have the marks.
+func TestDocPages(t *testing.T) {
+	for file, m := range map[string]marks{"bench.md": benchMarks, "runtimes.md": runtimeMarks} {
+		page, err := os.ReadFile("../../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.insert(string(page), "table"); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 
