@@ -83,14 +83,8 @@ type Share struct {
 
 	mu   sync.Mutex
 	left int
+	full []string // files that there was no room for
 	errs []error
-}
-
-// Left is how many bytes there is room for.
-func (s *Share) Left() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.left
 }
 
 // Put writes a file, without what must not be seen, and no longer than most, and gives
@@ -105,7 +99,7 @@ func (s *Share) Put(name string, data []byte, most int, keep Part) []byte {
 	whole := len(data)
 	data = Cut(data, min(most, s.left), keep)
 	if len(data) == 0 {
-		s.errs = append(s.errs, fmt.Errorf("%s: the folder is full", name))
+		s.full = append(s.full, name)
 		return nil
 	}
 	s.left -= len(data)
@@ -132,5 +126,9 @@ func (s *Share) Must(name, text string, mode os.FileMode) {
 func (s *Share) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.errs...)
+	errs := slices.Clone(s.errs)
+	if n := len(s.full); n > 0 {
+		errs = append(errs, fmt.Errorf("no room for %d more files, as %s", n, strings.Join(s.full[:min(n, 3)], ", ")))
+	}
+	return errors.Join(errs...)
 }

@@ -74,7 +74,7 @@ func TestShareIsNoLargerThanItMayBe(t *testing.T) {
 		}
 		sum += len(data)
 	}
-	if sum > 100 || s.Err() == nil || s.Err().Error() != "c: the folder is full" {
+	if sum > 100 || s.Err() == nil || s.Err().Error() != "no room for 1 more files, as c" {
 		t.Errorf("%d bytes, %v", sum, s.Err())
 	}
 	f.Share(1000).Put("e/f", []byte("x"), 10, Head)

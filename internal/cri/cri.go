@@ -153,26 +153,6 @@ func Names() []string {
 	return names
 }
 
-// KubeletUnit is the systemd unit of a node's kubelet.
-const KubeletUnit = "kubelet.service"
-
-// LogUnits are the systemd units whose journals tell what nodes with these runtimes
-// did: the kubelet's, and those of the runtimes, each once.
-func LogUnits(runtimes ...Runtime) []string {
-	units := []string{KubeletUnit}
-	for _, r := range runtimes {
-		for _, unit := range r.LogUnits {
-			if !slices.Contains(units, unit) {
-				units = append(units, unit)
-			}
-		}
-	}
-	return units
-}
-
-// All are the runtimes, the default first.
-func All() []Runtime { return slices.Clone(table) }
-
 // Volumes are the folders of some runtimes that must not lie on a node's own file
 // system, each once.
 func Volumes(names ...string) []string {
