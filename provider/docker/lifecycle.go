@@ -9,6 +9,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/kluster-project/kluster/provider"
 )
 
 // StartNode implements provider.Provider.
