@@ -99,7 +99,7 @@ func runExportLogs(ctx context.Context, a *app, opts *exportOptions) error {
 		return err
 	}
 	a.close()
-	return printExport(a.streams, opts.output.value, s)
+	return a.printExport(opts.output.value, s)
 }
 
 // bundleName is the folder's where none is given.
@@ -107,18 +107,25 @@ func bundleName(cluster string) string {
 	return fmt.Sprintf("kluster-logs-%s-%s", cluster, time.Now().UTC().Format("20060102T150405"))
 }
 
-func printExport(streams Streams, format string, s *logs.Summary) error {
+func (a *app) printExport(format string, s *logs.Summary) error {
 	switch format {
 	case formatJSON:
-		return printJSON(streams.Out, s)
+		return printJSON(a.streams.Out, s)
 	case formatText:
-		fmt.Fprint(streams.Err, s.CausesText())
-		if n := len(s.Missing); n > 0 {
-			fmt.Fprintf(streams.Err, "could not be had: %d, see %s\n", n, filepath.Join(s.Dir, "summary.txt"))
+		a.tellCauses(s)
+		if n := len(s.Missing); n > 0 && !a.quiet {
+			fmt.Fprintf(a.streams.Err, "could not be had: %d, see %s\n", n, filepath.Join(s.Dir, "summary.txt"))
 		}
 	}
-	_, err := fmt.Fprintln(streams.Out, s.Dir)
+	_, err := fmt.Fprintln(a.streams.Out, s.Dir)
 	return err
+}
+
+// tellCauses says what is likely wrong.
+func (a *app) tellCauses(s *logs.Summary) {
+	if !a.quiet {
+		fmt.Fprint(a.streams.Err, s.CausesText())
+	}
 }
 
 // exportTar exports into a folder that goes again, and packs it: into the file DIR.tar,
@@ -157,7 +164,7 @@ func (a *app) exportTar(ctx context.Context, clusters Clusters, opt cluster.Expo
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(a.streams.Err, s.CausesText())
+	a.tellCauses(s)
 	if target != "" {
 		_, err = fmt.Fprintln(a.streams.Out, target)
 	}

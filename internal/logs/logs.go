@@ -81,6 +81,8 @@ func Export(ctx context.Context, o Options) (*Summary, error) {
 		o.MostOfNode = mostOfNode
 	}
 	e := &export{Options: o, folder: folder, taken: time.Now()}
+	// An export that is killed has this to say of itself.
+	e.folder.Share(0).Must(summaryFile, "This export is under way, or was killed: files may be missing, and end early.\n", 0o600)
 	e.gather(ctx)
 	s := e.summary(ctx)
 	if err := e.conclude(s); err != nil {

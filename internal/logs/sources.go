@@ -19,6 +19,7 @@ const (
 
 // Names of files that are read again for the summary.
 const (
+	summaryFile    = "summary.txt"
 	consoleFile    = "console.log"
 	kubeletFile    = "kubelet.log"
 	runtimeFile    = "runtime.log"

@@ -44,7 +44,7 @@ type NodeSummary struct {
 func (e *export) summary(ctx context.Context) *Summary {
 	s := &Summary{
 		Cluster: e.Cluster, Dir: e.Dir, Taken: e.taken.UTC(), Complete: ctx.Err() == nil, API: e.api.answers,
-		Causes: e.causes(), Files: e.folder.Files(),
+		Causes: e.causes(), Files: e.files(),
 	}
 	if !e.Since.IsZero() {
 		since := e.Since.UTC()
@@ -57,6 +57,11 @@ func (e *export) summary(ctx context.Context) *Summary {
 	}
 	s.redact()
 	return s
+}
+
+// files are those of the bundle, without the summary itself.
+func (e *export) files() []bundle.File {
+	return slices.DeleteFunc(e.folder.Files(), func(f bundle.File) bool { return f.Name == summaryFile })
 }
 
 func nodeSummary(n *nodeExport, files []bundle.File) NodeSummary {
@@ -82,7 +87,7 @@ func (e *export) conclude(s *Summary) error {
 		return err
 	}
 	share := e.folder.Share(0)
-	share.Must("summary.txt", s.Text(), 0o600)
+	share.Must(summaryFile, s.Text(), 0o600)
 	share.Must("summary.json", string(indented(s)), 0o600)
 	share.Must("index.html", page, 0o600)
 	return share.Err()
