@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 // Kind is a kind of cause.
@@ -15,6 +17,7 @@ const (
 	KindDiskPressure  Kind = "disk-pressure"
 	KindUnit          Kind = "unit"
 	KindAPI           Kind = "api"
+	KindControlPlane  Kind = "control-plane"
 	KindNotReady      Kind = "node-not-ready"
 	KindPressure      Kind = "node-pressure"
 	KindOOM           Kind = "oom"
@@ -25,7 +28,7 @@ const (
 )
 
 var kinds = []Kind{
-	KindNodeStopped, KindDiskPressure, KindUnit, KindAPI, KindNotReady, KindPressure, KindOOM, KindImagePull, KindStart,
+	KindNodeStopped, KindDiskPressure, KindUnit, KindAPI, KindControlPlane, KindNotReady, KindPressure, KindOOM, KindImagePull, KindStart,
 	KindCrashLoop, KindUnschedulable,
 }
 
@@ -61,6 +64,9 @@ func (e *export) causes() []Cause {
 	} else {
 		for _, n := range e.nodes {
 			all = append(all, containerCauses(n.Name, n.file(containersFile), n.containers)...)
+			if n.asked && n.Role == string(nodespec.RoleControlPlane) {
+				all = append(all, controlPlaneCauses(n.Name, n.file(containersFile), n.containers)...)
+			}
 		}
 	}
 	oomIn := map[string]bool{}

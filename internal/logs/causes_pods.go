@@ -155,3 +155,20 @@ func containerCauses(node, file string, all []container) []Cause {
 	}
 	return causes
 }
+
+// controlPlane are the containers without which a control plane has no API.
+var controlPlane = []string{"etcd", "kube-apiserver"}
+
+// controlPlaneCauses are those of them that do not run, for where no API can tell.
+func controlPlaneCauses(node, file string, all []container) []Cause {
+	var causes []Cause
+	for _, name := range controlPlane {
+		runs := slices.ContainsFunc(all, func(c container) bool {
+			return c.Namespace == "kube-system" && c.Name == name && c.State == running
+		})
+		if !runs {
+			causes = append(causes, Cause{Kind: KindControlPlane, Node: node, Object: name, Text: name + " does not run", File: file})
+		}
+	}
+	return causes
+}

@@ -103,6 +103,7 @@ func TestCauses(t *testing.T) {
 			},
 			want: []string{
 				"api the API does not answer: connection refused",
+				"control-plane a: etcd does not run", "control-plane a: kube-apiserver does not run",
 				"oom a: container x/p/d was killed for lack of memory (exit code 137, started again 0 times)",
 				"image-pull a: image example.com/none:1 could not be pulled",
 				"crash-loop a: container x/p/c ends again and again: exit code 3, started again 2 times",

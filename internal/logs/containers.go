@@ -32,7 +32,11 @@ type container struct {
 
 func (c container) key() string { return podKey(c.Namespace, c.Pod, c.Name) }
 
-const exited = "CONTAINER_EXITED"
+// States of containers.
+const (
+	exited  = "CONTAINER_EXITED"
+	running = "CONTAINER_RUNNING"
+)
 
 // inspected is the part of crictl's "inspect" that is read.
 type inspected struct {

@@ -30,8 +30,10 @@ type nodeExport struct {
 	// lastLines are the last lines of containers' logs, by podKey.
 	lastLines map[string]string
 	// lastFiles are the files those are in.
-	lastFiles  map[string]logFile
+	lastFiles map[string]logFile
+	// containers are what the runtime knows, once it has told: asked.
 	containers []container
+	asked      bool
 }
 
 func (n *nodeExport) gather(ctx context.Context) {
@@ -46,7 +48,7 @@ func (n *nodeExport) gather(ctx context.Context) {
 	if n.State == provider.StateRunning {
 		// It may hang, as nothing else does.
 		beside.Go(func() { n.containerStates(ctx) })
-		for _, s := range sources(*n.Runtime, n.Since) {
+		for _, s := range sources(n.ID, *n.Runtime, n.Since) {
 			n.command(ctx, s)
 		}
 	}
@@ -194,12 +196,10 @@ func (n *nodeExport) containerStates(ctx context.Context) {
 		err = n.run(ctx, args, &states)
 	}
 	found, perr := parseContainers(states.Bytes())
-	n.miss(n.file(containersFile), errors.Join(err, perr))
-	if len(found) == 0 {
-		return
-	}
-	n.share.Put(n.file(containersFile), indented(found), mostOfFile, bundle.Head)
+	err = errors.Join(err, perr)
+	n.miss(n.file(containersFile), err)
+	n.share.Put(n.file(containersFile), indented(append([]container{}, found...)), mostOfFile, bundle.Head)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.containers = found
+	n.containers, n.asked = found, err == nil
 }

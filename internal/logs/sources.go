@@ -38,19 +38,21 @@ type source struct {
 	read func(n *nodeExport, text []byte)
 }
 
-// kernelScript prints what the host's kernel has said of lacking memory.
-const kernelScript = `dmesg 2>/dev/null | grep -E 'oom-kill:|oom_reaper|Out of memory|Killed process' | tail -n 1000; true`
+// kernelScript prints which processes of the machine the host's kernel has killed for
+// lack of memory: those in a cgroup that has the machine's ID, the script's argument, in
+// its name. What the kernel says of others is not ours to give away.
+const kernelScript = `dmesg --time-format=iso 2>/dev/null | grep oom-kill: | grep -F "$1" | tail -n 1000; true`
 
 // sources are the files of a running node, the most telling first: where there is no
 // room for all, the last ones lose.
-func sources(runtime cri.Runtime, since time.Time) []source {
+func sources(id string, runtime cri.Runtime, since time.Time) []source {
 	units := func(names ...string) []string { return journal.Query{Units: names, Since: since}.Args() }
 	states := append([]string{"systemctl", "show", "--property=" + unitProperties}, watchedUnits(runtime)...)
 	return []source{
 		{statesFile, states, mostOfFile, (*nodeExport).readStates},
 		{kubeletFile, units(cri.KubeletUnit), mostOfJournal, (*nodeExport).readKubelet},
 		{runtimeFile, units(runtime.LogUnits...), mostOfJournal, (*nodeExport).readRuntime},
-		{kernelFile, []string{"sh", "-c", kernelScript}, mostOfFile, (*nodeExport).readKernel},
+		{kernelFile, []string{"sh", "-c", kernelScript, "sh", id}, mostOfFile, (*nodeExport).readKernel},
 		{disksFile, []string{"df", "-P", "-k"}, mostOfFile, (*nodeExport).readDisks},
 		{"units.txt", []string{"systemctl", "--no-pager", "--all", "--plain", "--type=service", "list-units"}, mostOfFile, nil},
 		{"containers.txt", slices.Concat(runtime.Debug, []string{"ps", "--all"}), mostOfFile, nil},
