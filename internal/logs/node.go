@@ -121,6 +121,7 @@ func (n *nodeExport) configuration(ctx context.Context, paths []string) {
 // nowhere else: a pod may be able to make links there.
 const podScript = `cd /var/log/pods 2>/dev/null || exit 0
 find . -name '*.log*' ! -name '*.gz' -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2- | while IFS= read -r f; do
+	[ -f "$f" ] || continue
 	case "$(readlink -f "$f")" in
 	/var/log/pods/*|/var/lib/docker/containers/*-json.log) printf '%s\0' "$f" ;;
 	esac
