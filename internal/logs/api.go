@@ -51,6 +51,10 @@ func (e *export) objects(ctx context.Context) {
 		nodes, err = e.API.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		return err
 	})
+	if err != nil && ctx.Err() != nil {
+		e.miss("objects of the API", err) // which says nothing of the API
+		return
+	}
 	if err != nil {
 		e.apiAway(err)
 		return

@@ -27,8 +27,11 @@ func (n *nodeExport) engine() {
 		return
 	}
 	text := fmt.Sprintf("%s is %s", n.Name, n.State)
-	if n.State == provider.StateStopped {
+	switch n.State {
+	case provider.StateStopped:
 		text += fmt.Sprintf(": its first process ended with code %d", n.ExitCode)
+	case provider.StateCreated:
+		text = n.Name + " was never started"
 	}
 	n.find(Cause{Kind: KindNodeStopped, Text: text, File: n.file(engineFile)})
 }

@@ -449,7 +449,7 @@ func TestInterrupted(t *testing.T) {
 	if !errors.Is(err, failure.ErrInterrupted) || s == nil || s.Complete {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if text := files(t, l.dir)["summary.txt"]; !strings.Contains(text, "interrupted: not all was taken") || !strings.Contains(text, "kubelet.log: ") {
+	if text := files(t, l.dir)["summary.txt"]; !strings.Contains(text, "interrupted: not all was taken") || !strings.Contains(text, "  nodes/a/kubelet.log: interrupted\n") {
 		t.Errorf("summary.txt:\n%s", text)
 	}
 }

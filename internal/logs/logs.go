@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +81,7 @@ func Export(ctx context.Context, o Options) (*Summary, error) {
 	if o.MostOfNode == 0 {
 		o.MostOfNode = mostOfNode
 	}
-	e := &export{Options: o, folder: folder, taken: time.Now()}
+	e := &export{Options: o, folder: folder, taken: time.Now(), ended: func() error { return context.Cause(ctx) }}
 	// An export that is killed has this to say of itself.
 	e.folder.Share(0).Must(summaryFile, "This export is under way, or was killed: files may be missing, and end early.\n", 0o600)
 	e.gather(ctx)
@@ -115,6 +116,8 @@ type export struct {
 	Options
 	folder *bundle.Folder
 	taken  time.Time
+	// ended is why all of it had to end before it was done; nil while it goes on.
+	ended func() error
 
 	mu       sync.Mutex
 	missing  []string
@@ -142,18 +145,29 @@ func (e *export) gather(ctx context.Context) {
 	all.Wait()
 }
 
+// longestReason is how much is told of why something could not be had.
+const longestReason = 500
+
 // miss notes what could not be had.
 func (e *export) miss(what string, err error) {
 	if err == nil {
 		return
 	}
+	text := oneLine(err.Error())
 	var failed *provider.ExecError
-	if errors.As(err, &failed) {
-		err = fmt.Errorf("it ended with code %d: %s", failed.Code, oneLine(failed.Output))
+	if ended := e.ended(); ended != nil && isEnd(err, ended) {
+		text = ended.Error() // whatever it was at then
+	} else if errors.As(err, &failed) {
+		text = fmt.Sprintf("it ended with code %d: %s", failed.Code, oneLine(failed.Output))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.missing = append(e.missing, fmt.Sprintf("%s: %s", what, oneLine(err.Error())))
+	e.missing = append(e.missing, what+": "+clip(text, longestReason))
+}
+
+// isEnd says whether an error is that of a context that ended.
+func isEnd(err, cause error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || strings.HasSuffix(err.Error(), cause.Error())
 }
 
 // find notes a likely cause.

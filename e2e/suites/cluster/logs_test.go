@@ -93,7 +93,7 @@ func seen(dir string, texts ...string) ([]string, error) {
 
 var _ = Describe("kluster export logs", Serial, harness.Short, func() {
 	It("names what is wrong, and shows no secrets", func(ctx SpecContext) {
-		ns, stopped := c.Namespace(ctx), controlPlane(nodes)
+		ns, stopped, e := c.Namespace(ctx), controlPlane(nodes), engine(ctx)
 		plant(ctx, ns, c.Image(ctx, "busybox"))
 		Eventually(ctx, lastEnd(ns, "crash")).WithTimeout(harness.PodTimeout).Should(HaveField("ExitCode", Equal(int32(7))))
 		Eventually(ctx, lastEnd(ns, "hog")).WithTimeout(harness.PodTimeout).Should(HaveField("Reason", "OOMKilled"))
@@ -104,7 +104,7 @@ var _ = Describe("kluster export logs", Serial, harness.Short, func() {
 		}).WithTimeout(harness.PodTimeout).Should(BeNumerically(">=", 2))
 		DeferCleanup(func(ctx SpecContext) {
 			c.MustExec(ctx, stopped, "systemctl", "start", "kubelet")
-			c.AwaitNodes(ctx, engine(ctx), 2*time.Minute)
+			c.AwaitNodes(ctx, e, 2*time.Minute)
 		})
 		c.MustExec(ctx, stopped, "systemctl", "stop", "kubelet")
 
