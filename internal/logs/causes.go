@@ -60,7 +60,7 @@ func (e *export) causes() []Cause {
 	all := append([]Cause{}, e.findings...) // no null in JSON
 	if e.api.answers {
 		all = append(all, nodeCauses(e.api.nodes)...)
-		all = append(all, podCauses(e.api.pods)...)
+		all = append(all, podCauses(e.api.pods, e.taken)...)
 	} else {
 		for _, n := range e.nodes {
 			all = append(all, containerCauses(n.Name, n.file(containersFile), n.containers)...)

@@ -3,6 +3,7 @@ package logs
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -54,10 +55,14 @@ var waits = map[string]Kind{
 // is said to crash.
 const restartsOfALoop = 2
 
+// justStarted is how long ago a container was started that is not yet known to go on:
+// one that crashes is ready for a moment, each time.
+const justStarted = time.Minute
+
 const reasonOOM = "OOMKilled"
 
-// podCauses are what the statuses of pods say is wrong.
-func podCauses(pods []corev1.Pod) []Cause {
+// podCauses are what the statuses of pods say is wrong at a time.
+func podCauses(pods []corev1.Pod, now time.Time) []Cause {
 	var causes []Cause
 	for i := range pods {
 		pod := &pods[i]
@@ -70,7 +75,7 @@ func podCauses(pods []corev1.Pod) []Cause {
 			}
 		}
 		for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses) {
-			if c, ok := statusCause(pod, &s); ok {
+			if c, ok := statusCause(pod, &s, now); ok {
 				causes = append(causes, c)
 			}
 		}
@@ -79,7 +84,7 @@ func podCauses(pods []corev1.Pod) []Cause {
 }
 
 // statusCause is what is wrong with a container, if anything is.
-func statusCause(pod *corev1.Pod, s *corev1.ContainerStatus) (Cause, bool) {
+func statusCause(pod *corev1.Pod, s *corev1.ContainerStatus, now time.Time) (Cause, bool) {
 	c := Cause{Node: pod.Spec.NodeName, Object: podKey(pod.Namespace, pod.Name, s.Name), File: podObjects}
 	ended := s.State.Terminated
 	if ended == nil {
@@ -89,7 +94,8 @@ func statusCause(pod *corev1.Pod, s *corev1.ContainerStatus) (Cause, bool) {
 	if s.State.Waiting != nil {
 		kind = waits[s.State.Waiting.Reason]
 	}
-	loops := kind == KindCrashLoop || !s.Ready && s.RestartCount >= restartsOfALoop && ended != nil && ended.ExitCode != 0
+	goesOn := s.Ready && (s.State.Running == nil || now.Sub(s.State.Running.StartedAt.Time) > justStarted)
+	loops := kind == KindCrashLoop || !goesOn && s.RestartCount >= restartsOfALoop && ended != nil && ended.ExitCode != 0
 	switch {
 	case ended != nil && ended.Reason == reasonOOM:
 		c.Kind = KindOOM

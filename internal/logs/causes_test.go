@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,10 @@ func TestCauses(t *testing.T) {
 		},
 		"a crash loop between two waits": {
 			pods: podWith(`{"name":"c","restartCount":3,"state":{"terminated":{"exitCode":7}}}`),
+			want: []string{"crash-loop a: container x/p/c ends again and again: exit code 7, started again 3 times"},
+		},
+		"a crash loop that runs for a moment": {
+			pods: podWith(`{"name":"c","ready":true,"restartCount":3,"state":{"running":{"startedAt":"` + time.Now().UTC().Format(time.RFC3339) + `"}},"lastState":{"terminated":{"exitCode":7}}}`),
 			want: []string{"crash-loop a: container x/p/c ends again and again: exit code 7, started again 3 times"},
 		},
 		"a container that once ended": {pods: podWith(`{"name":"c","ready":true,"restartCount":9,"state":{"running":{}},"lastState":{"terminated":{"exitCode":7}}}`)},
@@ -169,7 +174,7 @@ func TestSystemFirst(t *testing.T) {
 		}
 		pods = append(pods, list.Items...)
 	}
-	causes := inOrder(podCauses(append(pods, pods...)))
+	causes := inOrder(podCauses(append(pods, pods...), time.Now()))
 	if len(causes) != 2 || causes[0].Object != "kube-system/p/c" {
 		t.Errorf("%+v", causes)
 	}
