@@ -1,12 +1,14 @@
 package cluster_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -134,14 +136,15 @@ var _ = Describe("kluster logs", harness.Short, func() {
 	It("prints what the kubelet and the runtime said, and goes on with it until it is interrupted", func(ctx SpecContext) {
 		said := c.Must(ctx, "logs", "--cluster", c.Name, "control-plane-1").Stdout
 		Expect(said).To(And(ContainSubstring(" kubelet["), ContainSubstring(" containerd[")))
-		p, err := c.Start(ctx, nil, "logs", "--cluster", c.Name, "control-plane-1", "-f", "--unit", "kubelet")
+		follow := exec.CommandContext(ctx, c.Bin, "logs", "--cluster", c.Name, "control-plane-1", "-f", "--unit", "kubelet")
+		out, err := follow.StdoutPipe()
 		Expect(err).NotTo(HaveOccurred())
-		// The command in the node is the sign that it follows.
-		Eventually(ctx, func(ctx context.Context) string { return c.Exec(ctx, controlPlane(1), "ps", "-eo", "args").Stdout }).
-			WithTimeout(time.Minute).Should(ContainSubstring("journalctl --no-pager"))
-		Expect(p.Signal(syscall.SIGINT)).To(Succeed())
-		Expect(p.Wait()).To(And(HaveField("Code", 130), HaveField("Stdout", ContainSubstring(" kubelet["))))
-		Expect(c.Exec(ctx, controlPlane(1), "ps", "-eo", "args").Stdout).NotTo(ContainSubstring("journalctl --no-pager"), "it is no longer there")
+		Expect(follow.Start()).To(Succeed())
+		Expect(bufio.NewReader(out).ReadString('\n')).To(ContainSubstring(controlPlane(1)))
+		Expect(follow.Process.Signal(os.Interrupt)).To(Succeed())
+		_, _ = io.Copy(io.Discard, out)
+		Expect(follow.Wait()).To(MatchError(ContainSubstring("exit status 130")))
+		Expect(c.MustExec(ctx, controlPlane(1), "ps", "-eo", "args")).NotTo(ContainSubstring("journalctl --no-pager"), "it is no longer there")
 	})
 
 	It("prints what the load balancer printed", func(ctx SpecContext) {
