@@ -74,7 +74,7 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./e2e/plan -run='^$$' -fuzz='^FuzzConformance$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/preflight -run='^$$' -fuzz='^FuzzImages$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzFolderName$$' -fuzztime=$(FUZZTIME)
-	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzRedact$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/redact -run='^$$' -fuzz='^FuzzText$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace -run='^$$' -fuzz='^FuzzParseStat$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace/nodelog -run='^$$' -fuzz='^FuzzReaders$$' -fuzztime=$(FUZZTIME)
 

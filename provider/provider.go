@@ -81,8 +81,8 @@ type Provider interface {
 	// CopyFrom gives a tar stream of a file or folder of a node, started or
 	// not; ErrNotFound if there is no such path. The caller closes it.
 	CopyFrom(ctx context.Context, id, path string) (io.ReadCloser, error)
-	// Logs writes what the node's first process printed to w.
-	Logs(ctx context.Context, id string, w io.Writer) error
+	// Logs writes what the node's first process printed to w, started or not.
+	Logs(ctx context.Context, id string, opt LogOptions, w io.Writer) error
 
 	// Remove kills and removes every node (with its volumes), volume and
 	// network whose labels match sel, which must not be empty. Nothing to
@@ -255,6 +255,15 @@ type Command struct {
 	Cols, Rows uint
 	// Resize, if not nil, gives new terminal sizes as columns, rows.
 	Resize <-chan [2]uint
+}
+
+// LogOptions say which part of what a node printed is wanted.
+type LogOptions struct {
+	// Since leaves out what is older; zero is no bound.
+	Since time.Time
+	// Follow goes on with what is printed next, until the node stops or ctx ends,
+	// which then is the error.
+	Follow bool
 }
 
 // ExecError is a command that ended badly.

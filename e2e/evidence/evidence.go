@@ -14,11 +14,11 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/kluster-project/kluster/e2e/event"
+	"github.com/kluster-project/kluster/internal/bundle"
+	"github.com/kluster-project/kluster/internal/inventory"
 )
 
 // How long it takes at most: a suite waits for a minute, and others may be waiting.
@@ -51,8 +51,7 @@ type Options struct {
 // several processes of a suite at once.
 type Collector struct {
 	Options
-	client  kubernetes.Interface
-	dynamic dynamic.Interface
+	api *inventory.API
 	// execs has room for the commands that may run in nodes.
 	execs chan struct{}
 
@@ -72,18 +71,11 @@ func New(o Options) (*Collector, error) {
 	cfg.QPS = -1
 	cfg.Timeout = requestTime
 	cfg.WarningHandler = rest.NoWarnings{}
-	client, err := kubernetes.NewForConfig(cfg)
+	api, err := inventory.New(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("making a client of the API: %w", err)
+		return nil, err
 	}
-	objects, err := dynamic.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("making a client of the API: %w", err)
-	}
-	return &Collector{
-		Options: o, client: client, dynamic: objects,
-		execs: make(chan struct{}, atOnce), started: map[int]beginning{},
-	}, nil
+	return &Collector{Options: o, api: api, execs: make(chan struct{}, atOnce), started: map[int]beginning{}}, nil
 }
 
 // Follow takes in a suite's events, which say when specs start.
@@ -113,16 +105,21 @@ func (c *Collector) Collect(ctx context.Context, e event.Event) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("making a folder for evidence: %w", err)
 	}
+	folder, err := bundle.Open(filepath.Join(c.Dir, dir), 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer folder.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, allTime, fmt.Errorf("not within %s", allTime))
 	defer cancel()
 	s := &scene{
 		Collector: c, event: e, start: c.start(e), now: time.Now(),
-		files:    &files{root: filepath.Join(c.Dir, dir), left: mostOfFolder},
+		files:    folder.Share(mostOfFolder),
 		requests: make(chan struct{}, atOnce),
 	}
-	s.files.must("again.sh", c.again(e.Spec), 0o755)
+	s.files.Must("again.sh", c.again(e.Spec), 0o755)
 	s.gather(ctx)
-	s.files.must("summary.txt", s.summary(), 0o644)
+	s.files.Must("summary.txt", s.summary(), 0o644)
 	return dir, nil
 }
 
@@ -131,7 +128,7 @@ type scene struct {
 	*Collector
 	event      event.Event
 	start, now time.Time
-	files      *files
+	files      *bundle.Share
 	requests   chan struct{} // has room for those made at once
 
 	group   sync.WaitGroup

@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -370,81 +369,6 @@ func TestLogsOf(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
-	text := []byte("one\ntwo\nthree\n")
-	long := bytes.Repeat([]byte("line\n"), 20)
-	for name, test := range map[string]struct {
-		data []byte
-		most int
-		keep part
-		want string
-	}{
-		"short":        {text, 14, tail, string(text)},
-		"end":          {long, 45, tail, "(what came before is left out)\nline\nline\n"},
-		"beginning":    {long, 36, head, "line\nline\n(the rest is left out)\n"},
-		"one line":     {bytes.Repeat([]byte("x"), 90), 34, tail, "(what came before is left out)\nxxx"},
-		"of one line":  {bytes.Repeat([]byte("x"), 90), 26, head, "xxx(the rest is left out)\n"},
-		"no room":      {long, 10, head, ""},
-		"a full place": {long, 0, tail, ""},
-	} {
-		if got := string(cut(test.data, test.most, test.keep)); got != test.want {
-			t.Errorf("%s: %q, want %q", name, got, test.want)
-		}
-	}
-}
-
-func TestFolderIsNoLargerThanItMayBe(t *testing.T) {
-	f := &files{root: t.TempDir(), left: 100}
-	f.put("a", bytes.Repeat([]byte("line\n"), 30), 60, tail)
-	f.put("b", bytes.Repeat([]byte("line\n"), 30), 60, tail)
-	f.put("c", []byte("some more text than there is room for"), 60, tail)
-	f.must("d", "a summary", 0o644)
-	if data, err := os.ReadFile(filepath.Join(f.root, "d")); err != nil || string(data) != "a summary" {
-		t.Errorf("no room for a summary: %q, %v", data, err)
-	}
-	sum := 0
-	for _, name := range []string{"a", "b"} {
-		data, err := os.ReadFile(filepath.Join(f.root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += len(data)
-	}
-	if sum > 100 || f.err() == nil || f.err().Error() != "c: the folder is full" {
-		t.Errorf("%d bytes, %v", sum, f.err())
-	}
-}
-
-func TestEnd(t *testing.T) {
-	e := &end{most: 10}
-	for i := range 10000 {
-		fmt.Fprintf(e, "line %d\n", i)
-	}
-	if !strings.HasSuffix(string(e.kept), "line 9999\n") || len(e.kept) < 10+wholeKey || len(e.kept) > 2*(10+wholeKey) {
-		t.Errorf("%d bytes", len(e.kept))
-	}
-}
-
-func TestRedact(t *testing.T) {
-	key := "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"
-	for text, want := range map[string]string{
-		"a " + jwt + " b":                       "a (token) b",
-		"Authorization: Bearer abcdefgh123":     "Authorization: Bearer (credentials)",
-		"x\n" + key + "\ny":                     "x\n(private key)\ny",
-		"x\n" + key[:40]:                        "x\n(private key)",
-		"--token abcdef.0123456789abcdef end":   "--token (redacted) end",
-		`{"token":"abcdef.0123456789abcdef"}`:   `{"token":"(redacted)"}`,
-		"client-key-data: LS0tLS1CRUdJTg==\nx":  "client-key-data: (redacted)\nx",
-		"serviceAccountToken:\n  expiration: 1": "serviceAccountToken:\n  expiration: 1",
-		"automountServiceAccountToken: false":   "automountServiceAccountToken: false",
-		"pod-abcdef.0123456789abcdef":           "pod-abcdef.0123456789abcdef",
-	} {
-		if got := string(redact([]byte(text))); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
 func FuzzFolderName(f *testing.F) {
 	for _, spec := range []string{failed.Spec, "", "../../etc", strings.Repeat("ä/", 300), "a\x00b\n"} {
 		f.Add(spec)
@@ -453,16 +377,6 @@ func FuzzFolderName(f *testing.F) {
 		name := folderName(spec)
 		if name == "" || len(name) > 80 || path.Base(name) != name || !fs.ValidPath(name) || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || name[0] == '-' {
 			t.Errorf("%q makes %q", spec, name)
-		}
-	})
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("token: ", " after")
-	f.Add("-----BEGIN PRIVATE KEY-----", "")
-	f.Fuzz(func(t *testing.T, before, after string) {
-		if got := string(redact([]byte(before + " " + jwt + " " + after))); strings.Contains(got, jwt) {
-			t.Errorf("a token is seen: %q", got)
 		}
 	})
 }

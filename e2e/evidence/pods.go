@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kluster-project/kluster/internal/bundle"
 )
 
 // mostLogs of a namespace are taken, those of pods that are not ready first.
@@ -15,7 +17,7 @@ const mostLogs = 60
 
 // pods takes the logs of a namespace's pods, since a time or all.
 func (s *scene) pods(ctx context.Context, ns string, since *metav1.Time) error {
-	list, err := s.client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
+	list, err := s.api.Client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -78,15 +80,15 @@ func ready(pod *corev1.Pod) bool {
 const mostLines int64 = 2000
 
 func (s *scene) log(ctx context.Context, ns string, l podLog, since *metav1.Time) error {
-	stream, err := s.client.CoreV1().Pods(ns).GetLogs(l.pod, &corev1.PodLogOptions{
+	stream, err := s.api.Client.CoreV1().Pods(ns).GetLogs(l.pod, &corev1.PodLogOptions{
 		Container: l.container, Previous: l.previous, Timestamps: true, TailLines: new(mostLines), SinceTime: since,
 	}).Stream(ctx)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	text := &end{most: mostOfLog}
+	text := &bundle.End{Most: mostOfLog}
 	_, err = io.Copy(text, stream)
-	s.files.put(l.file(ns), text.kept, mostOfLog, tail)
+	s.files.Put(l.file(ns), text.Bytes(), mostOfLog, bundle.Tail)
 	return err
 }

@@ -4,7 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kluster-project/kluster/internal/shell"
 )
+
+// clock is how times are written, in UTC as the nodes' journals.
+const clock = "2006-01-02 15:04:05.000"
 
 // summary says what the folder is about, and what it lacks.
 func (s *scene) summary() string {
@@ -29,7 +34,7 @@ func (s *scene) summary() string {
 	if s.Exec == nil {
 		s.missing = append(s.missing, "journals of nodes: nobody can reach into them")
 	}
-	if err := s.files.err(); err != nil {
+	if err := s.files.Err(); err != nil {
 		s.missing = append(s.missing, err.Error())
 	}
 	if len(s.missing) > 0 {
@@ -41,20 +46,7 @@ func (s *scene) summary() string {
 
 // again is a shell script that runs a spec again.
 func (c *Collector) again(spec string) string {
-	var words []string
-	for _, word := range c.Again(spec) {
-		words = append(words, quote(word))
-	}
-	return fmt.Sprintf("#!/bin/sh\n# Runs this spec again, alone:\n# %s\nexec %s\n", oneLine(spec), strings.Join(words, " "))
-}
-
-// quote makes a word of a shell's command of any text.
-func quote(text string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@%+"
-	if text != "" && strings.Trim(text, plain) == "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return fmt.Sprintf("#!/bin/sh\n# Runs this spec again, alone:\n# %s\nexec %s\n", oneLine(spec), shell.Join(c.Again(spec)))
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

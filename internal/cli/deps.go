@@ -7,6 +7,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -33,6 +34,10 @@ type Clusters interface {
 	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
 	LoadArchive(ctx context.Context, name, path string, nodes []string) error
 	Exec(ctx context.Context, name, node string, cmd provider.Command) error
+	// ExportLogs takes all logs of a cluster into a folder.
+	ExportLogs(ctx context.Context, opt cluster.ExportOptions) (*logs.Summary, error)
+	// NodeLogs writes a node's journal, or what the load balancer printed.
+	NodeLogs(ctx context.Context, name, node string, opt cluster.LogOptions, stdout, stderr io.Writer) error
 	// PrepareConformance gives a cluster what Kubernetes' conformance specs start
 	// and pull.
 	PrepareConformance(ctx context.Context, name string) error

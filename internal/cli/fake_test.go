@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
@@ -282,6 +284,39 @@ func (f *fakeClusters) Exec(_ context.Context, name, node string, cmd provider.C
 	}
 	_, err := io.Copy(cmd.Stdout, cmd.Stdin)
 	return err
+}
+
+// ExportLogs writes a file. It finds one cause, and lasts until it is interrupted with
+// $FAKE_ERROR "wait".
+func (f *fakeClusters) ExportLogs(ctx context.Context, opt cluster.ExportOptions) (*logs.Summary, error) {
+	if entries, _ := os.ReadDir(opt.Dir); len(entries) > 0 {
+		return nil, failure.New("folder "+opt.Dir+" is not empty", failure.Exit(failure.CodeUsage))
+	}
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(opt.Dir, "summary.txt"), []byte("found\n"), 0o600); err != nil {
+		return nil, err
+	}
+	s := &logs.Summary{
+		Cluster: opt.Cluster, Dir: opt.Dir, Complete: true, Missing: []string{"journal of x: gone"},
+		Causes: []logs.Cause{{Kind: logs.KindUnit, Node: "n", Text: "unit kubelet.service is inactive (dead)"}},
+	}
+	if os.Getenv("FAKE_ERROR") == "wait" {
+		f.reporter.Note("exporting since zero: %t", opt.Since.IsZero())
+		<-ctx.Done()
+		return s, context.Cause(ctx)
+	}
+	return s, nil
+}
+
+// NodeLogs says what it was asked, and follows until it is interrupted.
+func (f *fakeClusters) NodeLogs(ctx context.Context, name, node string, opt cluster.LogOptions, stdout, _ io.Writer) error {
+	if _, err := fmt.Fprintf(stdout, "%s %s %q since zero %t\n", name, node, opt.Units, opt.Since.IsZero()); err != nil || !opt.Follow {
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (f *fakeClusters) PrepareConformance(context.Context, string) error { return nil }

@@ -40,6 +40,7 @@ func newRootCmd(a *app) *cobra.Command {
 	cmd.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	cmd.AddCommand(
 		newBuildCmd(a), newCreateCmd(a), newDeleteCmd(a), newGetCmd(a), newLoadCmd(a), newExecCmd(a),
+		newLogsCmd(a), newExportCmd(a),
 		newKubectlCmd(a), newRuntimeCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
 	)
 	cmd.InitDefaultCompletionCmd()

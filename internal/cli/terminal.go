@@ -37,6 +37,12 @@ func (a *app) attachTerminal(ctx context.Context, command *provider.Command) (re
 	}, nil
 }
 
+// printsToTerminal says whether a person sees what is printed.
+func (a *app) printsToTerminal() bool {
+	out, ok := a.streams.Out.(*os.File)
+	return ok && term.IsTerminal(int(out.Fd()))
+}
+
 // watchSize gives the terminal's new sizes, as columns and rows, until stop.
 func watchSize(ctx context.Context, fd int) (sizes <-chan [2]uint, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -329,7 +329,7 @@ func TestCreateThatIsNotReadyInTime(t *testing.T) {
 	var logs interface{ LogPath() string }
 	if !errors.As(err, &logs) || logs.LogPath() == "" {
 		t.Errorf("the error names no folder of logs: %v", err)
-	} else if _, err := os.Stat(filepath.Join(logs.LogPath(), "c-control-plane-1")); err != nil {
+	} else if _, err := os.Stat(filepath.Join(logs.LogPath(), "nodes", "c-control-plane-1", "engine.json")); err != nil {
 		t.Error(err)
 	}
 	if left := leftovers(t, p, "c"); len(left) > 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/provider"
 )
 
 // inputError is a user's mistake: exit code 2.
@@ -34,6 +35,12 @@ var (
 	errRebuild = failure.New("the image and this command do not fit together",
 		failure.Hint("build it again with this kluster: kluster build node-image"))
 )
+
+// stoppedError is a node whose journal was asked for: it is kept in memory.
+func stoppedError(n provider.Node) error {
+	return failure.New(fmt.Sprintf("node %s is %s, and its journal gone", n.Name, n.State),
+		failure.Hint("kluster export logs takes what there still is of it"))
+}
 
 // timeoutError is a cluster that was not ready in time.
 type timeoutError struct{ wait time.Duration }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/inventory"
 	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
@@ -26,10 +27,10 @@ const evidenceForm = "20060102T150405"
 // evidenceKept is how many such folders are kept, the newest.
 const evidenceKept = 10
 
-// withEvidence puts the nodes' logs into a folder before they go, and names it
-// in the error.
+// withEvidence exports the logs of the nodes before they go, names the folder in the
+// error, and says what is likely wrong.
 func (c *creation) withEvidence(ctx context.Context, err error) error {
-	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, evidenceTime, fmt.Errorf("not within %s", evidenceTime))
 	defer cancel()
 	nodes, lerr := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: c.id})
 	if lerr != nil || len(nodes) == 0 {
@@ -38,15 +39,26 @@ func (c *creation) withEvidence(ctx context.Context, err error) error {
 	all := filepath.Join(c.m.cacheDir, "logs")
 	dir := filepath.Join(all, c.cfg.Name+"-"+c.began.UTC().Format(evidenceForm))
 	done := c.m.reporter.Start("collecting logs", 0)
-	lerr = logs.Collect(ctx, c.m.provider, nodes, dir)
+	opt := logs.Options{Cluster: c.cfg.Name, Provider: c.m.provider, Machines: c.m.logMachines(ctx, nodes), Dir: dir}
+	if c.client != nil {
+		opt.API = &inventory.API{Client: c.client, Dynamic: c.dynamic}
+	}
+	s, lerr := logs.Export(ctx, opt)
 	done(nil)
 	if lerr != nil {
-		c.m.reporter.Note("some logs could not be had: %v", fmt.Errorf("collecting logs: %w", lerr))
+		c.m.reporter.Note("some logs could not be had: %v", lerr)
 	}
 	if perr := pruneEvidence(all); perr != nil {
 		c.m.reporter.Note("%v", perr)
 	}
-	return failure.With(err, failure.Log(dir))
+	if s == nil {
+		return err
+	}
+	told := []failure.Option{failure.Log(dir)}
+	if len(s.Causes) > 0 {
+		told = append(told, failure.Hint("likely cause: %s", s.Causes[0].Said()))
+	}
+	return failure.With(err, told...)
 }
 
 // pruneEvidence removes the folders of all but the newest failed creates.

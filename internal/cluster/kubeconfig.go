@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kluster-project/kluster/internal/kubeconfig"
@@ -152,6 +153,7 @@ func clientsOf(conf []byte) (kubernetes.Interface, dynamic.Interface, error) {
 	rc.QPS, rc.Burst = 50, 100
 	// The host's proxy is for what lies outside of it.
 	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	rc.WarningHandler = rest.NoWarnings{} // nobody asked for what is deprecated
 	rc.Wrap(tracedTransport)
 	client, err := kubernetes.NewForConfig(rc)
 	if err != nil {

@@ -197,7 +197,7 @@ func (r *registry) runs(ctx context.Context, n provider.Node) error {
 	}
 	var said strings.Builder
 	err = errors.New("its program ended; a node image made by another kluster may have none: build it again, and the cluster with it")
-	if r.m.provider.Logs(ctx, n.ID, &said) == nil && said.Len() > 0 {
+	if r.m.provider.Logs(ctx, n.ID, provider.LogOptions{}, &said) == nil && said.Len() > 0 {
 		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 		err = fmt.Errorf("%w (it said: %s)", err, lines[len(lines)-1])
 	}

@@ -211,17 +211,12 @@ func nodeNames(c report.Cluster) []string {
 
 // logUnits are the systemd units whose journals explain what a node did.
 func logUnits(c report.Cluster) []string {
-	units := []string{"kubelet"}
+	var runtimes []cri.Runtime
 	for _, n := range c.Nodes {
-		known, ok := cri.Reported(n.Runtime)
-		if !ok {
-			continue // of a cluster that kluster did not make
-		}
-		for _, unit := range known.LogUnits {
-			if !slices.Contains(units, unit) {
-				units = append(units, unit)
-			}
+		// Others are of a cluster that kluster did not make.
+		if known, ok := cri.Reported(n.Runtime); ok {
+			runtimes = append(runtimes, known)
 		}
 	}
-	return units
+	return cri.LogUnits(runtimes...)
 }

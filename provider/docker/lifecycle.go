@@ -9,6 +9,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/kluster-project/kluster/provider"
 )
 
 // StartNode implements provider.Provider.
@@ -38,12 +40,12 @@ func (p *Provider) KillNode(ctx context.Context, id, signal string) error {
 }
 
 // Logs implements provider.Provider.
-func (p *Provider) Logs(ctx context.Context, id string, w io.Writer) error {
+func (p *Provider) Logs(ctx context.Context, id string, opt provider.LogOptions, w io.Writer) error {
 	c, err := p.api.ContainerInspect(ctx, id)
 	if err != nil {
 		return fmt.Errorf("reading the log of node %q: %w", id, explain(err))
 	}
-	stream, err := p.api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	stream, err := p.api.ContainerLogs(ctx, id, logsOptions(opt))
 	if err != nil {
 		return fmt.Errorf("reading the log of node %q: %w", id, explain(err))
 	}
@@ -53,8 +55,19 @@ func (p *Provider) Logs(ctx context.Context, id string, w io.Writer) error {
 	} else {
 		_, err = stdcopy.StdCopy(w, w, stream)
 	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("reading the log of node %q: %w", id, err)
 	}
 	return nil
+}
+
+func logsOptions(opt provider.LogOptions) container.LogsOptions {
+	o := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: opt.Follow}
+	if !opt.Since.IsZero() {
+		o.Since = fmt.Sprintf("%d.%09d", opt.Since.Unix(), opt.Since.Nanosecond())
+	}
+	return o
 }

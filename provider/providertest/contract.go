@@ -55,6 +55,7 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 		{"NodeMissing", (*suite).TestNodeMissing},
 		{"Ports", (*suite).TestPorts},
 		{"Copy", (*suite).TestCopy},
+		{"Logs", (*suite).TestLogs},
 		{"Exec", (*suite).TestExec},
 		{"ExecErrors", (*suite).TestExecErrors},
 		{"ExecCancel", (*suite).TestExecCancel},

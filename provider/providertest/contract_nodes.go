@@ -66,7 +66,7 @@ func (s *suite) waitForGreetings(t *testing.T, id string, want int) {
 	defer tick.Stop()
 	for {
 		var log bytes.Buffer
-		if err := s.p.Logs(ctx, id, &log); err != nil {
+		if err := s.p.Logs(ctx, id, provider.LogOptions{}, &log); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Count(log.String(), program.Greeting) == want {
@@ -127,7 +127,7 @@ func (s *suite) TestNodeMissing(t *testing.T) {
 		"StartNode": func() error { return s.p.StartNode(t.Context(), missing) },
 		"StopNode":  func() error { return s.p.StopNode(t.Context(), missing, 0) },
 		"KillNode":  func() error { return s.p.KillNode(t.Context(), missing, "KILL") },
-		"Logs":      func() error { return s.p.Logs(t.Context(), missing, &bytes.Buffer{}) },
+		"Logs":      func() error { return s.p.Logs(t.Context(), missing, provider.LogOptions{}, &bytes.Buffer{}) },
 		"CopyTo":    func() error { return s.p.CopyTo(t.Context(), missing, "/", &bytes.Buffer{}) },
 		"CopyFrom":  func() error { _, err := s.p.CopyFrom(t.Context(), missing, "/"); return err },
 		"Exec": func() error {

@@ -93,7 +93,7 @@ func (s *suite) TestCancelled(t *testing.T) {
 		"KillNode":      func() error { return s.p.KillNode(ctx, id, "KILL") },
 		"CopyTo":        func() error { return s.p.CopyTo(ctx, id, "/", &bytes.Buffer{}) },
 		"CopyFrom":      func() error { _, err := s.p.CopyFrom(ctx, id, "/"); return err },
-		"Logs":          func() error { return s.p.Logs(ctx, id, &bytes.Buffer{}) },
+		"Logs":          func() error { return s.p.Logs(ctx, id, provider.LogOptions{}, &bytes.Buffer{}) },
 		"Exec":          func() error { return s.p.Exec(ctx, id, provider.Command{Args: []string{program.Path, "echo"}}) },
 		"Remove":        func() error { return s.p.Remove(ctx, s.selector()) },
 		"Leftovers":     func() error { _, err := s.p.Leftovers(ctx, s.selector()); return err },

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -43,9 +44,15 @@ type fakeNode struct {
 	provider.Node
 	spec    provider.NodeSpec
 	files   fileTree
-	log     string
+	log     []printed
 	volumes []string
 	running chan struct{} // closed when the node stops
+}
+
+// printed is what a node's first process printed at a time.
+type printed struct {
+	at   time.Time
+	text string
 }
 
 var _ provider.Provider = (*Provider)(nil)

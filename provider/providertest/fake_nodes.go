@@ -104,7 +104,7 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 	}
 	node.State, node.ExitCode, node.running = provider.StateRunning, 0, make(chan struct{})
 	if p.Boot != nil {
-		node.log += p.Boot(node.Node)
+		node.log = append(node.log, printed{time.Now(), p.Boot(node.Node)})
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (n *fakeNode) halt(code int) {
 }
 
 // Logs implements provider.Provider.
-func (p *Provider) Logs(ctx context.Context, id string, w io.Writer) error {
+func (p *Provider) Logs(ctx context.Context, id string, opt provider.LogOptions, w io.Writer) error {
 	if err := p.begin(ctx, "Logs", p.name(id)); err != nil {
 		return err
 	}
@@ -180,8 +180,24 @@ func (p *Provider) Logs(ctx context.Context, id string, w io.Writer) error {
 		p.mu.Unlock()
 		return err
 	}
-	log := node.log
+	log, running := slices.Clone(node.log), node.running
+	follow := opt.Follow && node.State == provider.StateRunning
 	p.mu.Unlock()
-	_, err = io.WriteString(w, log)
-	return err
+	for _, entry := range log {
+		if entry.at.Before(opt.Since) {
+			continue
+		}
+		if _, err := io.WriteString(w, entry.text); err != nil {
+			return err
+		}
+	}
+	if !follow {
+		return nil
+	}
+	select {
+	case <-running:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("reading the log of node %q: %w", node.Name, context.Cause(ctx))
+	}
 }
