@@ -203,7 +203,8 @@ func (l *loader) fit() error {
 	for _, t := range l.targets {
 		need, known := imageload.Bytes(l.src.Images(), t.missing)
 		if need *= roomFactor; known && t.held.Free >= 0 && need > t.held.Free {
-			err := noRoom(fmt.Errorf("%s has %s of disk left, and loading takes %s", t.node.Name, size(t.held.Free), size(need)), t.node.Name)
+			name := t.node.Name
+			err := noRoom(fmt.Errorf("%s has %s of disk left, and loading takes %s", name, size(t.held.Free), size(need)), name)
 			for _, o := range l.targets {
 				o.step.End(err)
 			}

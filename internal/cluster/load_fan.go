@@ -102,7 +102,7 @@ func (f *feed) Write(p []byte) (int, error) {
 		return 0, errGone
 	}
 	f.done += int64(len(p))
-	if f.total > 0 {
+	if f.step.Detail(size(f.done)); f.total > 0 {
 		f.step.Progress(min(f.done, f.total), f.total)
 	}
 	return len(p), nil

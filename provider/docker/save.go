@@ -22,7 +22,9 @@ const maxText = 4 << 20
 
 // ReadImage implements provider.Provider. The engine can only save all of an image,
 // which costs nothing but its own reading.
-func (p *Provider) ReadImage(ctx context.Context, ref string, wanted map[string]bool, put func(provider.ImageLayer, io.Reader) error) (provider.ImageContent, error) {
+func (p *Provider) ReadImage(
+	ctx context.Context, ref string, wanted map[string]bool, put func(provider.ImageLayer, io.Reader) error,
+) (provider.ImageContent, error) {
 	held, err := p.api.ImageInspect(ctx, ref)
 	if err != nil {
 		return provider.ImageContent{}, fmt.Errorf("looking up image %q: %w", ref, explain(err))
