@@ -71,6 +71,8 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./internal/status -run='^$$' -fuzz='^FuzzCut$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/nodeagent/registry -run='^$$' -fuzz='^FuzzIndex$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/cluster -run='^$$' -fuzz='^FuzzParseImages$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/imageload -run='^$$' -fuzz='^FuzzArchive$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/imageload -run='^$$' -fuzz='^FuzzHeld$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/plan -run='^$$' -fuzz='^FuzzConformance$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/preflight -run='^$$' -fuzz='^FuzzImages$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzFolderName$$' -fuzztime=$(FUZZTIME)

@@ -49,6 +49,10 @@ type Provider interface {
 	// engine lacks where it can. The tag appears only when all is there.
 	// progress may be nil; it is told bytes sent and bytes in all.
 	LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) error
+	// ReadImage gives put those layers of an image that are wanted, by diff ID
+	// ("sha256:..."), each once and in any order; then all is returned that makes
+	// it an image. ErrNotFound if it is not held.
+	ReadImage(ctx context.Context, ref string, wanted map[string]bool, put func(ImageLayer, io.Reader) error) (ImageContent, error)
 	// RemoveImage removes ref; no error if it is not held.
 	RemoveImage(ctx context.Context, ref string) error
 
@@ -138,6 +142,25 @@ type Image struct {
 	Labels  map[string]string
 	Size    int64 // bytes
 	Created time.Time
+	// DiffIDs ("sha256:...") are its layers from the lowest up, and OS and Arch, as
+	// Go names them, its platform. Images does not tell them.
+	DiffIDs  []string
+	OS, Arch string
+}
+
+// ImageLayer is a layer of an image as the engine gives it out.
+type ImageLayer struct {
+	// DiffID is the digest of the plain layer; Digest and Size (bytes) are of what is
+	// read, which is compressed with gzip where Compressed.
+	DiffID, Digest string
+	Size           int64
+	Compressed     bool
+}
+
+// ImageContent is an image without the content of its layers.
+type ImageContent struct {
+	Config []byte // whose digest is Image.ID
+	Layers []ImageLayer
 }
 
 // NetworkSpec is a network to make.

@@ -32,7 +32,7 @@ type Clusters interface {
 	Images(ctx context.Context) ([]cluster.ImageInfo, error)
 	BuildImage(ctx context.Context, spec nodeimage.Spec) (cluster.ImageInfo, error)
 	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
-	LoadArchive(ctx context.Context, name, path string, nodes []string) error
+	Load(ctx context.Context, opt cluster.LoadOptions) error
 	Exec(ctx context.Context, name, node string, cmd provider.Command) error
 	// ExportLogs takes all logs of a cluster into a folder.
 	ExportLogs(ctx context.Context, opt cluster.ExportOptions) (*logs.Summary, error)

@@ -264,8 +264,9 @@ func (f *fakeClusters) Kubeconfig(_ context.Context, name string, internal bool)
 	return fmt.Appendf(nil, "current-context: %s\ninternal: %v\n", cluster.ContextName(name), internal), nil
 }
 
-func (f *fakeClusters) LoadArchive(_ context.Context, name, path string, nodes []string) error {
-	f.reporter.Start(fmt.Sprintf("loading %s into %s %v", path, name, nodes), 0)(nil)
+func (f *fakeClusters) Load(_ context.Context, opt cluster.LoadOptions) error {
+	f.reporter.Start(fmt.Sprintf("loading %v %s%s %s into %s %v verify=%v",
+		opt.Images, opt.Archive, opt.Layout, opt.Name, opt.Cluster, opt.Nodes, opt.Verify), 0)(nil)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,4 +124,21 @@ func FuzzParseImages(f *testing.F) {
 			t.Errorf("both %v and %v", images, err)
 		}
 	})
+}
+
+// loads records which nodes an archive was imported into, and what they got.
+type loads struct {
+	sync.Mutex
+	got map[string]string
+}
+
+func (l *loads) handle(_ context.Context, n provider.Node, cmd provider.Command) int {
+	data, err := io.ReadAll(cmd.Stdin)
+	if err != nil {
+		return 1
+	}
+	l.Lock()
+	defer l.Unlock()
+	l.got[n.Name] = string(data)
+	return 0
 }

@@ -2,13 +2,8 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
@@ -72,84 +67,4 @@ func (m *Manager) node(ctx context.Context, cluster, name string) (provider.Node
 		known = append(known, n.Name)
 	}
 	return provider.Node{}, &NotFoundError{Kind: "node", Name: name, Known: known}
-}
-
-// LoadArchive imports the images of a docker or OCI archive into nodes (all but
-// the load balancer when none are named), all at once.
-func (m *Manager) LoadArchive(ctx context.Context, cluster, path string, names []string) error {
-	if err := checkArchive(path); err != nil {
-		return err
-	}
-	targets, err := m.loadTargets(ctx, cluster, names)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	for _, n := range targets {
-		g.Go(func() (err error) {
-			done := m.reporter.Start("loading into "+n.Name, 0)
-			defer func() { done(err) }()
-			return m.loadInto(ctx, n, path)
-		})
-	}
-	return g.Wait()
-}
-
-func (m *Manager) loadTargets(ctx context.Context, cluster string, names []string) ([]provider.Node, error) {
-	if len(names) > 0 {
-		var out []provider.Node
-		for _, name := range names {
-			n, err := m.node(ctx, cluster, name)
-			if err != nil {
-				return nil, err
-			}
-			if isLoadBalancer(n) {
-				return nil, &inputError{fmt.Errorf("%s is the load balancer, which runs no containers", name)}
-			}
-			out = append(out, n)
-		}
-		return out, nil
-	}
-	nodes, err := m.machines(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(nodes, isLoadBalancer), nil
-}
-
-func isLoadBalancer(n provider.Node) bool {
-	return n.Labels[nodespec.LabelRole] == string(nodespec.RoleLoadBalancer)
-}
-
-func (m *Manager) loadInto(ctx context.Context, n provider.Node, path string) error {
-	runtime, err := m.runtimeOf(ctx, n)
-	if err != nil {
-		return err
-	}
-	archive, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("opening the archive: %w", err)
-	}
-	defer archive.Close()
-	if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: runtime.Import, Stdin: archive}); err != nil {
-		return fmt.Errorf("importing the archive %s: %w", path, err)
-	}
-	return nil
-}
-
-// checkArchive sees that path is a readable file that is not empty, before any
-// node is touched.
-func checkArchive(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return &inputError{fmt.Errorf("opening the archive: %w", err)}
-	}
-	defer f.Close()
-	if _, err := f.Read(make([]byte, 1)); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the file is empty")
-		}
-		return &inputError{fmt.Errorf("reading the archive %s: %w", path, err)}
-	}
-	return nil
 }

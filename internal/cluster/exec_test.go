@@ -1,16 +1,7 @@
 package cluster
 
 import (
-	"context"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -61,69 +52,6 @@ func TestOnly(t *testing.T) {
 		if _, err := only(name); failure.Code(err) != failure.CodeUsage || len(failure.Hints(err)) == 0 {
 			t.Errorf("%q of two: %v", name, err)
 		}
-	}
-}
-
-// loads records which nodes an archive was imported into, and what they got.
-type loads struct {
-	sync.Mutex
-	got map[string]string
-}
-
-func (l *loads) handle(_ context.Context, n provider.Node, cmd provider.Command) int {
-	data, err := io.ReadAll(cmd.Stdin)
-	if err != nil {
-		return 1
-	}
-	l.Lock()
-	defer l.Unlock()
-	l.got[n.Name] = string(data)
-	return 0
-}
-
-func TestLoadArchive(t *testing.T) {
-	dir := t.TempDir()
-	archive, empty := filepath.Join(dir, "archive"), filepath.Join(dir, "empty")
-	for path, data := range map[string]string{archive: "images", empty: ""} {
-		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, tt := range map[string]struct {
-		path  string
-		nodes []string
-		into  []string
-		err   string
-	}{
-		"all nodes":         {archive, nil, []string{"a-control-plane-1", "a-worker-1"}, ""},
-		"one node":          {archive, []string{"a-worker-1"}, []string{"a-worker-1"}, ""},
-		"the load balancer": {archive, []string{"a-worker-1", "a-lb"}, nil, "a-lb is the load balancer"},
-		"no such node":      {archive, []string{"b-worker-1"}, nil, `no node "b-worker-1"`},
-		"no such file":      {filepath.Join(dir, "none"), nil, nil, "no such file"},
-		"an empty file":     {empty, nil, nil, "the file is empty"},
-		"a folder":          {dir, nil, nil, "is a directory"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, l := engine(t), &loads{got: map[string]string{}}
-			p.Handle = l.handle
-			running(t, p, "a")
-			running(t, p, "b")
-			err := manager(t, p).LoadArchive(t.Context(), "a", tt.path, tt.nodes)
-			if tt.err == "" && err != nil || tt.err != "" && (failure.Code(err) != failure.CodeUsage || !strings.Contains(err.Error(), tt.err)) {
-				t.Errorf("err = %v, want %q", err, tt.err)
-			}
-			var into []string
-			for node, data := range l.got {
-				into = append(into, node)
-				if data != "images" {
-					t.Errorf("%s got %q", node, data)
-				}
-			}
-			slices.Sort(into)
-			if diff := cmp.Diff(tt.into, into); diff != "" {
-				t.Errorf("loaded into (-want +got):\n%s", diff)
-			}
-		})
 	}
 }
 

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -217,22 +214,11 @@ func TestVerbsDoNotSeeTheRegistry(t *testing.T) {
 	if err != nil || len(infos) != 1 || len(infos[0].Nodes) != 3 {
 		t.Errorf("clusters %+v, %v", infos, err)
 	}
-	var mu sync.Mutex
-	var loaded []string
-	p.Handle = func(_ context.Context, n provider.Node, _ provider.Command) int {
-		mu.Lock()
-		defer mu.Unlock()
-		loaded = append(loaded, n.Name)
-		return 0
-	}
-	archive := filepath.Join(t.TempDir(), "archive")
-	if err := os.WriteFile(archive, []byte("images"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.m.LoadArchive(t.Context(), "c", archive, nil); err != nil {
+	l := newLoads(t, p)
+	if err := r.m.Load(t.Context(), LoadOptions{Cluster: "c", Archive: l.archive(t, l.image(t, "a:1", 1))}); err != nil {
 		t.Error(err)
 	}
-	slices.Sort(loaded)
+	loaded := l.nodes()
 	if diff := cmp.Diff([]string{"c-control-plane-1", "c-worker-1"}, loaded); diff != "" {
 		t.Errorf("an archive was loaded into (-want +got):\n%s", diff)
 	}

@@ -13,6 +13,9 @@ const containerdSocket = "unix:///run/containerd/containerd.sock"
 //go:embed fill/containerd.sh
 var fillContainerd string
 
+//go:embed load/containerd.sh
+var holdsContainerd string
+
 var containerd = Runtime{
 	Name:         "containerd",
 	Reports:      "containerd",
@@ -24,6 +27,8 @@ var containerd = Runtime{
 	TakesPatches: true,
 	DefaultSpec:  []string{"ctr", "oci", "spec"},
 	Import:       []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
+	Holds:        script(holdsContainerd),
+	Load:         []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
 	Debug:        []string{"crictl", "--runtime-endpoint", containerdSocket},
 	Mirror:       containerdMirror,
 	StateDir:     "/var/lib/containerd",

@@ -47,6 +47,11 @@ type Runtime struct {
 	// Import is the command that reads an image archive from its stdin, and
 	// Debug the one that speaks CRI to it.
 	Import, Debug []string
+	// Holds is the command that prints what the node has of images, as
+	// imageload.ParseHeld reads it. Load is the one that reads an imageload.Stream from its
+	// stdin, which may lack the layers that Holds told of; it makes all of the images
+	// or, when it fails or is killed, none.
+	Holds, Load []string
 	// Mirror gives the file that makes it pull from another registry; nil where
 	// it cannot be told. It takes effect at the next pull.
 	Mirror func(Mirror) nodespec.File
@@ -202,6 +207,9 @@ type Settings struct {
 
 // restricted says whether the node cannot do all that containers ask for.
 func (s Settings) restricted() bool { return s.RestrictOOM || s.NoHugetlb }
+
+// script is the command that runs a shell script.
+func script(text string) []string { return []string{"sh", "-c", text} }
 
 // crictlFile is the configuration of crictl, of every runtime.
 func crictlFile(socket string) nodespec.File {

@@ -18,7 +18,7 @@ func TestGet(t *testing.T) {
 		for what, empty := range map[string]bool{
 			"socket": r.SocketPath() == r.Socket, "units": len(r.Units) == 0, "log units": len(r.LogUnits) == 0,
 			"drivers": r.CgroupDriver(1) == "" || r.CgroupDriver(2) == "", "configuration": r.Configure == nil,
-			"import": len(r.Import) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "reports": r.Reports == "",
+			"import": len(r.Import) == 0, "way to load": len(r.Holds) == 0 || len(r.Load) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "reports": r.Reports == "",
 			"way to fill a store":              r.Store.Fill == "" || len(r.Store.Parts) == 0 || len(r.Store.Copied) == 0,
 			"volume for its state":             !slices.ContainsFunc(r.Volumes, func(v string) bool { return strings.HasPrefix(r.StateDir+"/", v+"/") }),
 			"limits, but no mirror or classes": len(r.Limits) == 0 && (r.Mirror == nil || !r.Classes),

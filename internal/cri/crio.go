@@ -15,6 +15,12 @@ const crioSocket = "unix:///var/run/crio/crio.sock"
 //go:embed fill/crio.sh
 var fillCRIO string
 
+//go:embed load/crio.sh
+var holdsCRIO string
+
+//go:embed load/crio-import.sh
+var loadCRIO string
+
 var crio = Runtime{
 	Name:      "cri-o",
 	Reports:   "cri-o",
@@ -24,6 +30,8 @@ var crio = Runtime{
 	Drivers:   drivers,
 	Configure: configureCRIO,
 	Import:    []string{"kluster-images", "-"},
+	Holds:     script(holdsCRIO),
+	Load:      script(loadCRIO),
 	Debug:     []string{"crictl", "--runtime-endpoint", crioSocket},
 	Mirror:    crioMirror,
 	StateDir:  crioStorage,

@@ -13,6 +13,12 @@ const dockerdSocket = "unix:///run/cri-dockerd.sock"
 //go:embed fill/dockerd.sh
 var fillDockerd string
 
+//go:embed load/dockerd.sh
+var holdsDockerd string
+
+//go:embed load/dockerd-import.sh
+var loadDockerd string
+
 // dockerd is Docker Engine with Mirantis' cri-dockerd before it.
 var dockerd = Runtime{
 	Name:      "cri-dockerd",
@@ -23,6 +29,8 @@ var dockerd = Runtime{
 	Drivers:   drivers,
 	Configure: configureDockerd,
 	Import:    []string{nodespec.NodeBinary, "docker-load", "/var/lib/docker"},
+	Holds:     script(holdsDockerd),
+	Load:      script(loadDockerd),
 	Debug:     []string{"crictl", "--runtime-endpoint", dockerdSocket},
 	StateDir:  "/var/lib/docker",
 	// containerd keeps the state of Docker's containers.

@@ -37,7 +37,10 @@ func (p *Provider) Image(ctx context.Context, ref string) (provider.Image, error
 	if err != nil {
 		return provider.Image{}, fmt.Errorf("looking up image %q: %w", ref, explain(err))
 	}
-	img := provider.Image{ID: held.ID, Refs: realTags(held.RepoTags), Size: held.Size}
+	img := provider.Image{
+		ID: held.ID, Refs: realTags(held.RepoTags), Size: held.Size,
+		DiffIDs: held.RootFS.Layers, OS: held.Os, Arch: held.Architecture,
+	}
 	if held.Config != nil {
 		img.Labels = held.Config.Labels
 	}

@@ -48,6 +48,7 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 	}{
 		{"Host", (*suite).TestHost},
 		{"Images", (*suite).TestImages},
+		{"ReadImage", (*suite).TestReadImage},
 		{"Networks", (*suite).TestNetworks},
 		{"NetworkClashes", (*suite).TestNetworkClashes},
 		{"NodeLife", (*suite).TestNodeLife},

@@ -144,7 +144,7 @@ func loads(ctx SpecContext, m *made) {
 	const ref = "kluster.test/it-hello:v1"
 	archive, err := harness.ProgramImage(ctx, GinkgoT().TempDir(), ref, "package main\n\nfunc main() { print(\"hello\") }\n")
 	Expect(err).NotTo(HaveOccurred())
-	m.Must(ctx, "load", "--cluster", m.Name, "--archive", archive)
+	m.Must(ctx, "load", "--cluster", m.Name, "--archive", archive, "--verify")
 	m.eachNode(ctx, func(n corev1.Node) {
 		Expect(m.FinishPod(ctx, m.ns, harness.Pod("hello-"+n.Name, n.Name, harness.Command(ref)))).To(Equal("hello"))
 	})

@@ -1,0 +1,330 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kluster-project/kluster/internal/cri"
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/imageload"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
+	"github.com/kluster-project/kluster/internal/wait"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// LoadOptions say which images go into which nodes. One of Images, Archive and Layout
+// is given.
+type LoadOptions struct {
+	Cluster string
+	// Nodes are those to load into; none means all that run containers.
+	Nodes []string
+	// Images are names of images that the engine holds. Archive is a file and Layout a
+	// folder with images, of which one without a name is called Name.
+	Images                []string
+	Archive, Layout, Name string
+	// Verify asks the nodes afterwards whether they have what was loaded.
+	Verify bool
+}
+
+// Load brings images into nodes, all at once: to each only those layers that it lacks.
+// A node where that fails has none of the images, and does not keep the others from
+// getting them.
+func (m *Manager) Load(ctx context.Context, opt LoadOptions) error {
+	targets, err := m.loadTargets(ctx, opt.Cluster, opt.Nodes)
+	if err != nil {
+		return err
+	}
+	src, err := m.loadSource(ctx, opt)
+	if err != nil {
+		return err
+	}
+	l := &loader{m: m, src: src}
+	if err := l.look(ctx, targets); err != nil {
+		return err
+	}
+	if err := l.fit(); err != nil {
+		return err
+	}
+	err = l.send(ctx, l.targets)
+	if again := l.again(); err == nil && len(again) > 0 {
+		// Layers that were left out may have gone meanwhile, as garbage.
+		err = l.send(ctx, again)
+	}
+	for _, t := range l.targets {
+		if err == nil && t.err == nil && opt.Verify {
+			t.err = l.verify(ctx, t)
+		}
+		t.step.End(t.result())
+	}
+	if err != nil {
+		return err
+	}
+	return l.failures()
+}
+
+func (m *Manager) loadTargets(ctx context.Context, cluster string, names []string) ([]provider.Node, error) {
+	if len(names) > 0 {
+		var out []provider.Node
+		for _, name := range names {
+			n, err := m.node(ctx, cluster, name)
+			if err != nil {
+				return nil, err
+			}
+			if isLoadBalancer(n) {
+				return nil, &inputError{fmt.Errorf("%s is the load balancer, which runs no containers", name)}
+			}
+			if !slices.ContainsFunc(out, func(o provider.Node) bool { return o.ID == n.ID }) {
+				out = append(out, n)
+			}
+		}
+		return out, nil
+	}
+	nodes, err := m.machines(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(nodes, isLoadBalancer), nil
+}
+
+func isLoadBalancer(n provider.Node) bool {
+	return n.Labels[nodespec.LabelRole] == string(nodespec.RoleLoadBalancer)
+}
+
+// loadSource opens what images come from.
+func (m *Manager) loadSource(ctx context.Context, opt LoadOptions) (imageload.Source, error) {
+	host, err := m.provider.Host(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want := v1.Platform{OS: "linux", Architecture: host.Arch}
+	var src imageload.Source
+	switch {
+	case opt.Archive != "":
+		src, err = imageload.Archive(ctx, opt.Archive, opt.Name, want)
+	case opt.Layout != "":
+		src, err = imageload.Layout(ctx, opt.Layout, opt.Name, want)
+	default:
+		src, err = m.heldSource(ctx, opt.Images, want)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, provider.ErrUnavailable) {
+		err = &inputError{err}
+	}
+	return src, err
+}
+
+// loader is one load.
+type loader struct {
+	m       *Manager
+	src     imageload.Source
+	targets []*target
+}
+
+// target is a node to load into.
+type target struct {
+	node    provider.Node
+	runtime cri.Runtime
+	step    status.Step
+	held    imageload.Held
+	missing map[v1.Hash]bool // digests of layers
+	// has: nothing was to be done.
+	has bool
+	err error
+
+	feed   *feed
+	stream *imageload.Stream
+}
+
+func (t *target) result() error {
+	if t.err == nil && t.has {
+		return status.Skip("has it already")
+	}
+	return t.err
+}
+
+// look asks every node what it has.
+func (l *loader) look(ctx context.Context, nodes []provider.Node) error {
+	all := l.src.Images()
+	l.targets = make([]*target, len(nodes))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, n := range nodes {
+		g.Go(func() error {
+			runtime, err := l.m.runtimeOf(ctx, n)
+			if err != nil {
+				return err
+			}
+			t := &target{node: n, runtime: runtime, step: status.Discard}
+			if t.held, err = l.held(ctx, t); err != nil {
+				return err
+			}
+			t.missing = t.held.Missing(all)
+			t.has = !slices.ContainsFunc(all, func(img *imageload.Image) bool { return !t.held.Has(img) })
+			l.targets[i] = t
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, t := range l.targets {
+		t.step = l.m.reporter.Step("loading into "+t.node.Name, 0)
+	}
+	return nil
+}
+
+// held asks a node what it has.
+func (l *loader) held(ctx context.Context, t *target) (imageload.Held, error) {
+	var out bytes.Buffer
+	err := l.m.provider.Exec(ctx, t.node.ID, provider.Command{Args: t.runtime.Holds, Stdout: &out})
+	if err != nil {
+		return imageload.Held{}, fmt.Errorf("asking %s which images it has: %w", t.node.Name, err)
+	}
+	held, err := imageload.ParseHeld(out.String())
+	if err != nil {
+		return held, fmt.Errorf("asking %s which images it has: %w", t.node.Name, err)
+	}
+	return held, nil
+}
+
+// roomFactor: a runtime keeps a layer as a file, for a while at least, and unpacks it.
+const roomFactor = 2
+
+// fit sees that every node has room, before any is touched.
+func (l *loader) fit() error {
+	for _, t := range l.targets {
+		need, known := imageload.Bytes(l.src.Images(), t.missing)
+		if need *= roomFactor; known && t.held.Free >= 0 && need > t.held.Free {
+			name := t.node.Name
+			err := noRoom(fmt.Errorf("%s has %s of disk left, and loading takes %s", name, size(t.held.Free), size(need)), name)
+			for _, o := range l.targets {
+				o.step.End(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func noRoom(err error, node string) error {
+	return failure.With(err, failure.Hint("images that no pod uses can go: kluster exec %s -- crictl rmi --prune", node),
+		failure.Hint("all nodes share the engine's disk: kluster doctor tells what is free"))
+}
+
+func size(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// send brings nodes what they lack, reading the source once.
+func (l *loader) send(ctx context.Context, targets []*target) error {
+	targets = slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.has })
+	if len(targets) == 0 {
+		return nil
+	}
+	all, wanted := l.src.Images(), map[v1.Hash]bool{}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	f := &fan{targets: targets, none: stop}
+	var importing errgroup.Group
+	for _, t := range targets {
+		maps.Copy(wanted, t.missing)
+		t.err, t.feed = nil, newFeed(t.step)
+		t.feed.total, _ = imageload.Bytes(all, t.missing)
+		t.stream = imageload.NewStream(t.feed)
+		importing.Go(func() error {
+			err := l.m.provider.Exec(ctx, t.node.ID, provider.Command{Args: t.runtime.Load, Stdin: t.feed})
+			t.feed.leave()
+			t.err = importError(t.node.Name, err)
+			return nil
+		})
+	}
+	err := l.src.Read(reading, wanted, f.layer)
+	if f.alone() {
+		err = nil // all nodes have failed, and say why
+	}
+	for _, t := range targets {
+		if err == nil {
+			// Where this fails the node's command has ended, and tells why.
+			t.feed.end(t.stream.Close(all))
+		} else {
+			t.feed.end(err)
+		}
+	}
+	_ = importing.Wait() // errors are with their nodes
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err != nil:
+		err = fmt.Errorf("reading the images: %w", err)
+	default:
+		return nil
+	}
+	for _, t := range targets {
+		t.err = err
+	}
+	return err
+}
+
+// importError explains why a node did not take images.
+func importError(node string, err error) error {
+	if err == nil {
+		return nil
+	}
+	wrapped := fmt.Errorf("importing images into %s: %w", node, err)
+	var failed *provider.ExecError
+	if errors.As(err, &failed) && strings.Contains(failed.Output, "no space left on device") {
+		return noRoom(fmt.Errorf("%s has no disk space left: %w", node, wrapped), node)
+	}
+	return wrapped
+}
+
+// again are the nodes that failed when layers had been left out; they get all.
+func (l *loader) again() []*target {
+	var again []*target
+	for _, t := range l.targets {
+		whole := imageload.Held{}.Missing(l.src.Images())
+		if t.err == nil || t.has || len(t.missing) == len(whole) || len(failure.Hints(t.err)) > 0 {
+			continue
+		}
+		t.missing = whole
+		again = append(again, t)
+	}
+	return again
+}
+
+// Verifying waits for a runtime that learns of its images by and by.
+const (
+	verifyTime = 15 * time.Second
+	verifyPoll = 250 * time.Millisecond
+)
+
+// verify asks a node for the images by name, and compares the digests.
+func (l *loader) verify(ctx context.Context, t *target) error {
+	deadline := time.Now().Add(verifyTime)
+	for {
+		held, err := l.held(ctx, t)
+		if err == nil {
+			err = held.Check(l.src.Images())
+		}
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) || !wait.For(ctx, verifyPoll) {
+			return fmt.Errorf("verifying the images of %s: %w", t.node.Name, err)
+		}
+	}
+}
+
+func (l *loader) failures() error {
+	var all []error
+	for _, t := range l.targets {
+		all = append(all, t.err)
+	}
+	return errors.Join(all...)
+}
