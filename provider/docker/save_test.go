@@ -110,7 +110,8 @@ func TestReadImage(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := provider.ImageContent{Config: []byte("{}"), Layers: []provider.ImageLayer{
-				{DiffID: sha("one"), Digest: sha("one"), Size: 3}, {DiffID: sha("two"), Digest: sha("two"), Size: 3},
+				{DiffID: sha("one"), Digest: sha("one"), Size: 3},
+				{DiffID: sha("two"), Digest: sha("two"), Size: 3},
 				{DiffID: sha("three"), Digest: sha("three"), Size: 5},
 			}}
 			if diff := cmp.Diff(want, content); diff != "" {
