@@ -124,6 +124,14 @@ func (t *Table) ForSuite(suite string) (*Table, error) {
 	return of, nil
 }
 
+// Chosen gives the table without kluster's own lists.
+func (t *Table) Chosen() *Table {
+	if t == nil {
+		return nil
+	}
+	return &Table{lists: slices.DeleteFunc(slices.Clone(t.lists), func(l *List) bool { return !l.chosen })}
+}
+
 // find finds the list of a runtime and version, in a table for one suite.
 func (t *Table) find(runtime, minor string) *List {
 	for _, l := range t.lists {

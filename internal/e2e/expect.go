@@ -39,12 +39,17 @@ func (r *run) expect(context.Context, status.Step) error {
 	return known.Check(r.version, r.allNames())
 }
 
-// listsOf is the suite that lists of known failures have for one of the table.
-func listsOf(s plan.Suite) string {
-	if s.Program == plan.CRI {
-		return expect.SuiteCRI
+// listsFor are the lists of known failures that are of a suite's specs. kluster's own
+// are of Kubernetes' and cri-tools' specs, not of those of a package.
+func listsFor(s plan.Suite, all *expect.Table) (*expect.Table, error) {
+	switch s.Program {
+	case plan.CRI:
+		return all.ForSuite(expect.SuiteCRI)
+	case plan.Package:
+		return all.Chosen().ForSuite("")
+	default:
+		return all.ForSuite("")
 	}
-	return ""
 }
 
 // allNames are those of all specs of the programs, also of those that do not run.

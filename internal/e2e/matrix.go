@@ -83,7 +83,7 @@ func (r *Runner) PlanMatrix(ctx context.Context, opt MatrixOptions) (Planned, er
 	if err != nil {
 		return Planned{}, err
 	}
-	if planned.expected, err = opt.Expectations.ForSuite(listsOf(planned.Suite)); err != nil {
+	if planned.expected, err = listsFor(planned.Suite, opt.Expectations); err != nil {
 		return Planned{}, err
 	}
 	if version := one.Create[0].KubernetesVersion; version != "" {

@@ -167,7 +167,7 @@ func (r *run) findSuite(_ context.Context, _ status.Step) error {
 	if r.suite.MakesClusters && (r.opt.Cluster != "" || r.opt.Kubeconfig != "" || len(r.opt.Create) > 0) {
 		return usageError(fmt.Errorf("suite %s makes its clusters itself", r.suite.Name), "leave out --cluster, --kubeconfig and --create")
 	}
-	if r.opt.Expectations, err = r.opt.Expectations.ForSuite(listsOf(r.suite)); err != nil {
+	if r.opt.Expectations, err = listsFor(r.suite, r.opt.Expectations); err != nil {
 		return err
 	}
 	if err := r.certifying(); err != nil {
