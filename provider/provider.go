@@ -62,6 +62,15 @@ type Provider interface {
 	// CreateNetwork makes a network; ErrSubnetTaken when its subnet overlaps.
 	CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error)
 
+	// Connect puts a node, running or not, on a further network, where it is also
+	// found by names; ErrNotFound if there is no such node or network. It stays on
+	// it over restarts. Being on it already is not an error.
+	Connect(ctx context.Context, id, network string, names []string) error
+	// Disconnect takes a node off a network, which need not exist any more: a node
+	// does not start while it is on one that has gone. Not being on it is not an
+	// error.
+	Disconnect(ctx context.Context, id, network string) error
+
 	// Nodes lists the nodes, running or not, whose labels match sel, by name.
 	Nodes(ctx context.Context, sel Selector) ([]Node, error)
 	// CreateNode makes a node and does not start it; its network need not
@@ -88,10 +97,18 @@ type Provider interface {
 	// Logs writes what the node's first process printed to w, started or not.
 	Logs(ctx context.Context, id string, opt LogOptions, w io.Writer) error
 
+	// Use tells what a node uses now; one that does not run uses nothing, the zero
+	// Use. ErrNotFound if there is no such node.
+	Use(ctx context.Context, id string) (Use, error)
+
 	// Remove kills and removes every node (with its volumes), volume and
 	// network whose labels match sel, which must not be empty. Nothing to
 	// remove is not an error.
 	Remove(ctx context.Context, sel Selector) error
+	// Credentials are what the user of this machine has for a registry ("docker.io",
+	// "registry.example:5000"); empty when there are none.
+	Credentials(ctx context.Context, registry string) (Credentials, error)
+
 	// Leftovers names, one per line of text ("volume x"), what of sel is
 	// still there, nodes, volumes and networks alike.
 	Leftovers(ctx context.Context, sel Selector) ([]string, error)
@@ -198,6 +215,8 @@ type NodeSpec struct {
 	Env   map[string]string
 	// Command replaces the image's own entry point and command when not empty.
 	Command []string
+	// StopSignal is what its first process is stopped with; "" for the image's own.
+	StopSignal string
 	// System asks for everything systemd and a container runtime need: all
 	// capabilities the engine can give, no confinement, devices, a cgroup
 	// namespace of its own. Without it the node is an ordinary one.
@@ -261,8 +280,26 @@ type Node struct {
 	State    State
 	ExitCode int
 	Addrs    []netip.Addr // the fixed ones, also when it is stopped
+	Networks []string     // names of those it is on, sorted, the engine's default among them
 	Ports    []Port
 	Created  time.Time
+}
+
+// Credentials are a user's for a registry: a name and a password, or an identity
+// token, which only a token server takes.
+type Credentials struct {
+	Username, Password string
+	IdentityToken      string
+}
+
+// Use is what a node uses at a time.
+type Use struct {
+	At time.Time
+	// CPU is the time that processors have worked for it since its start.
+	CPU time.Duration
+	// Memory (bytes) is its working set: without files that the kernel has read and can
+	// forget. MemoryLimit is what it may use at most, that of the machine without a limit.
+	Memory, MemoryLimit int64
 }
 
 // Command is a command to run in a node.
@@ -271,6 +308,8 @@ type Command struct {
 	Env   []string // "K=V"
 	Dir   string
 	Stdin io.Reader
+	// Bulk says that Stdin is much, for which a quicker way is worth a look.
+	Bulk bool
 	// Stdout and Stderr may be nil. Stderr goes to Stdout with TTY.
 	Stdout, Stderr io.Writer
 	// TTY asks for a terminal of the given size.

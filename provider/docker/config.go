@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,6 +55,31 @@ func proxyEnv(file *configfile.ConfigFile, host string) map[string]string {
 		}
 	}
 	return env
+}
+
+// hubKey is what the docker command calls Docker Hub in its configuration.
+const hubKey = "https://index.docker.io/v1/"
+
+// Credentials implements provider.Provider, with those that "docker login" left,
+// in its file or in a credential helper.
+func (p *Provider) Credentials(ctx context.Context, registry string) (provider.Credentials, error) {
+	none := provider.Credentials{}
+	if err := ctx.Err(); err != nil {
+		return none, fmt.Errorf("looking for credentials of %s: %w", registry, err)
+	}
+	file, err := loadConfig()
+	if err != nil {
+		return none, err
+	}
+	key := registry
+	if registry == "docker.io" {
+		key = hubKey
+	}
+	auth, err := file.GetAuthConfig(key)
+	if err != nil {
+		return none, fmt.Errorf("looking for credentials of %s: %w", registry, err)
+	}
+	return provider.Credentials{Username: auth.Username, Password: auth.Password, IdentityToken: auth.IdentityToken}, nil
 }
 
 // firstOf gives the first string that is not empty.

@@ -83,6 +83,7 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 		config: &container.Config{
 			Hostname: spec.Name, Image: spec.Image, Labels: spec.Labels,
 			Env: envList(spec.Env), ExposedPorts: exposed, Entrypoint: spec.Command,
+			StopSignal: spec.StopSignal,
 		},
 		host: &container.HostConfig{
 			NetworkMode: container.NetworkMode(spec.Network), PortBindings: bindings,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -69,7 +70,9 @@ func (p *Provider) runExec(ctx context.Context, execID string, cmd provider.Comm
 	defer stop()
 
 	if cmd.Stdin != nil {
-		go sendStdin(conn, cmd.Stdin)
+		pipe := p.pipeOf(ctx, execID, cmd)
+		defer pipe.Close() // ends a write to a command that reads no more
+		go sendStdin(conn, pipe, cmd.Stdin)
 	}
 	if cmd.TTY {
 		resizing, endResizing := context.WithCancel(ctx)
@@ -86,10 +89,17 @@ func (p *Provider) runExec(ctx context.Context, execID string, cmd provider.Comm
 	return p.exitCode(ctx, execID)
 }
 
-// sendStdin copies stdin and then closes only that half of the connection.
-func sendStdin(conn types.HijackedResponse, stdin io.Reader) {
+// sendStdin copies stdin into the command's pipe, or without one into the
+// connection, and then closes only that half of it.
+func sendStdin(conn types.HijackedResponse, pipe *os.File, stdin io.Reader) {
 	// A command that does not read its input to the end is no error.
-	_, _ = io.Copy(conn.Conn, stdin)
+	if pipe != nil {
+		// The command has its end of input when the engine has closed its own end, too.
+		_, _ = io.CopyBuffer(struct{ io.Writer }{pipe}, stdin, make([]byte, pipeSize))
+		_ = pipe.Close()
+	} else {
+		_, _ = io.Copy(conn.Conn, stdin)
+	}
 	_ = conn.CloseWrite()
 }
 

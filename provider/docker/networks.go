@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +70,39 @@ func (p *Provider) CreateNetwork(ctx context.Context, spec provider.NetworkSpec)
 		return none, fmt.Errorf("looking up network %q: %w", spec.Name, explain(err))
 	}
 	return networkOf(n), nil
+}
+
+// Connect implements provider.Provider.
+func (p *Provider) Connect(ctx context.Context, id, name string, names []string) error {
+	node, err := p.node(ctx, id)
+	if err != nil || slices.Contains(node.Networks, name) {
+		return err
+	}
+	// Of a node that does not run the engine only notes the name.
+	if _, err := p.api.NetworkInspect(ctx, name, network.InspectOptions{}); err != nil {
+		return fmt.Errorf("connecting node %q to network %q: %w", node.Name, name, explain(err))
+	}
+	err = p.api.NetworkConnect(ctx, name, id, &network.EndpointSettings{Aliases: names})
+	if err == nil {
+		return nil
+	}
+	// Another process may have done it since.
+	if now, nerr := p.node(ctx, id); nerr == nil && slices.Contains(now.Networks, name) {
+		return nil
+	}
+	return fmt.Errorf("connecting node %q to network %q: %w", node.Name, name, explain(err))
+}
+
+// Disconnect implements provider.Provider.
+func (p *Provider) Disconnect(ctx context.Context, id, name string) error {
+	node, err := p.node(ctx, id)
+	if err != nil || !slices.Contains(node.Networks, name) {
+		return err
+	}
+	if err := p.api.NetworkDisconnect(ctx, name, id, true); err != nil {
+		return fmt.Errorf("taking node %q off network %q: %w", node.Name, name, explain(err))
+	}
+	return nil
 }
 
 // networkOptions is the request for a network.

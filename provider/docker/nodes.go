@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -72,6 +73,7 @@ func nodeOf(c container.InspectResponse) provider.Node {
 	}
 	if c.NetworkSettings != nil {
 		node.Addrs = fixedAddrs(c.NetworkSettings)
+		node.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
 	}
 	if c.HostConfig != nil {
 		node.Ports = portsOf(c.HostConfig)

@@ -20,8 +20,9 @@ import (
 // maxText bounds a file of an archive that is read into memory.
 const maxText = 4 << 20
 
-// ReadImage implements provider.Provider. The engine can only save all of an image,
-// which costs nothing but its own reading.
+// ReadImage implements provider.Provider. Layers are read from the engine's own store
+// where this process may; else the engine saves all of the image, and what is not
+// wanted is dropped.
 func (p *Provider) ReadImage(
 	ctx context.Context, ref string, wanted map[string]bool, put func(provider.ImageLayer, io.Reader) error,
 ) (provider.ImageContent, error) {
@@ -29,13 +30,19 @@ func (p *Provider) ReadImage(
 	if err != nil {
 		return provider.ImageContent{}, fmt.Errorf("looking up image %q: %w", ref, explain(err))
 	}
-	s := &saved{
-		id: held.ID, diffIDs: held.RootFS.Layers, wanted: wanted, put: put,
-		files: map[string]provider.ImageLayer{}, read: map[string]provider.ImageLayer{},
-	}
 	info, err := p.api.Info(ctx)
 	if err != nil {
 		return provider.ImageContent{}, fmt.Errorf("reading image %q: %w", ref, explain(err))
+	}
+	if disk, err := p.disk(info, held, wanted); err == nil {
+		if err := disk.read(ctx, wanted, put); err != nil {
+			return provider.ImageContent{}, fmt.Errorf("reading image %q: %w", ref, err)
+		}
+		return disk.content(), nil
+	}
+	s := &saved{
+		id: held.ID, diffIDs: held.RootFS.Layers, wanted: wanted, put: put,
+		files: map[string]provider.ImageLayer{}, read: map[string]provider.ImageLayer{},
 	}
 	if containerdStore(info) {
 		// What an engine that keeps layers compressed calls them is known when all is read.
@@ -124,7 +131,7 @@ func (s *saved) layer(l provider.ImageLayer, size int64, r io.Reader) error {
 	if !s.wanted[l.DiffID] {
 		return nil
 	}
-	return s.put(l, &checked{r: r, sum: digest.Digest(l.Digest).Verifier(), name: l.DiffID})
+	return s.put(l, checkLayer(r, l))
 }
 
 // layerOf says which layer a file is. Engines from 25 on name files by the digest of
@@ -255,11 +262,15 @@ type checked struct {
 	name string
 }
 
+func checkLayer(r io.Reader, l provider.ImageLayer) *checked {
+	return &checked{r: r, sum: digest.Digest(l.Digest).Verifier(), name: l.DiffID}
+}
+
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	_, _ = c.sum.Write(p[:n])
 	if errors.Is(err, io.EOF) && !c.sum.Verified() {
-		return n, fmt.Errorf("what the engine saves as layer %s has another digest", c.name)
+		return n, fmt.Errorf("what the engine keeps as layer %s has another digest", c.name)
 	}
 	return n, err
 }

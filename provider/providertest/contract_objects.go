@@ -142,5 +142,44 @@ func (s *suite) TestNetworkClashes(t *testing.T) {
 	}
 }
 
+// TestConnect puts a node on a further network, and takes it off again when that has gone.
+func (s *suite) TestConnect(t *testing.T) {
+	first, _ := s.network(t, "first")
+	other := s.fresh(t, "Connect-other")
+	second, _ := other.network(t, "second")
+	spec := s.spec("a")
+	spec.Network = first.Name
+	id := s.create(t, spec).ID
+	wantIs(t, s.p.Connect(t.Context(), id, s.prefix+"missing", nil), provider.ErrNotFound)
+	wantIs(t, s.p.Connect(t.Context(), s.prefix+"missing", second.Name, nil), provider.ErrNotFound)
+	for range 2 { // the second time it is on it
+		if err := s.p.Connect(t.Context(), id, second.Name, []string{"a.example"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{first.Name, second.Name}
+	slices.Sort(want)
+	if got := s.node(t, "a").Networks; !slices.Equal(got, want) {
+		t.Errorf("networks are %q, want %q", got, want)
+	}
+	if err := s.p.Remove(t.Context(), other.selector()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.p.StartNode(t.Context(), id); err == nil {
+		t.Error("a node started on a network that has gone")
+	}
+	for range 2 {
+		if err := s.p.Disconnect(t.Context(), id, second.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.p.StartNode(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.node(t, "a").Networks; !slices.Equal(got, []string{first.Name}) {
+		t.Errorf("networks are %q, want %q alone", got, first.Name)
+	}
+}
+
 // compareAddrs compares addresses by their values.
 var compareAddrs = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})

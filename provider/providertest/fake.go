@@ -24,8 +24,13 @@ type Provider struct {
 	Fail func(op, object string) error
 	// Handle, if not nil, runs the commands of Exec and gives their exit codes.
 	Handle func(ctx context.Context, node provider.Node, cmd provider.Command) int
+	// Uses, if not nil, gives what a running node uses.
+	Uses func(node provider.Node) provider.Use
 	// Boot, if not nil, gives what a node prints when it starts.
 	Boot func(node provider.Node) string
+
+	// Auth is what Credentials gives, by registry.
+	Auth map[string]provider.Credentials
 
 	mu       sync.Mutex
 	serial   int

@@ -46,6 +46,48 @@ func (p *Provider) CreateNetwork(ctx context.Context, spec provider.NetworkSpec)
 	return n, nil
 }
 
+// Connect implements provider.Provider.
+func (p *Provider) Connect(ctx context.Context, id, network string, _ []string) error {
+	if err := p.begin(ctx, "Connect", p.name(id)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	node, err := p.find(id)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(node.Networks, network) {
+		return nil
+	}
+	if !slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == network }) {
+		return fmt.Errorf("connecting node %q to network %q: %w", node.Name, network, provider.ErrNotFound)
+	}
+	node.Networks = append(slices.Clone(node.Networks), network)
+	slices.Sort(node.Networks)
+	return nil
+}
+
+// Disconnect implements provider.Provider.
+func (p *Provider) Disconnect(ctx context.Context, id, network string) error {
+	if err := p.begin(ctx, "Disconnect", p.name(id)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	node, err := p.find(id)
+	if err != nil {
+		return err
+	}
+	node.Networks = slices.DeleteFunc(slices.Clone(node.Networks), func(n string) bool { return n == network })
+	return nil
+}
+
+// Credentials implements provider.Provider.
+func (p *Provider) Credentials(ctx context.Context, registry string) (provider.Credentials, error) {
+	return p.Auth[registry], p.begin(ctx, "Credentials", registry)
+}
+
 // clash says what stands in the way of a network; p.mu is held.
 func (p *Provider) clash(spec provider.NetworkSpec) error {
 	for _, n := range p.networks {

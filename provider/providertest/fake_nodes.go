@@ -50,6 +50,9 @@ func (p *Provider) CreateNode(ctx context.Context, spec provider.NodeSpec) (prov
 		State: provider.StateCreated, Addrs: slices.Clone(spec.Addrs), Ports: slices.Clone(spec.Ports),
 		Created: time.Now(),
 	}}
+	if spec.Network != "" {
+		node.Networks = []string{spec.Network}
+	}
 	for range spec.Volumes {
 		node.volumes = append(node.volumes, p.nextID("volume"))
 	}
@@ -111,9 +114,10 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 
 // canStart looks for what stands in the way of a start; p.mu is held.
 func (p *Provider) canStart(node *fakeNode) error {
-	isOn := func(n provider.Network) bool { return n.Name == node.spec.Network }
-	if node.spec.Network != "" && !slices.ContainsFunc(p.networks, isOn) {
-		return fmt.Errorf("network %q: %w", node.spec.Network, provider.ErrNotFound)
+	for _, name := range node.Networks {
+		if !slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == name }) {
+			return fmt.Errorf("network %q: %w", name, provider.ErrNotFound)
+		}
 	}
 	for _, other := range p.nodes {
 		if other == node || other.State != provider.StateRunning {

@@ -28,6 +28,13 @@ func (p *Provider) Remove(ctx context.Context, sel provider.Selector) error {
 		node.halt(137)
 		return true
 	})
+	for _, node := range p.nodes { // those of others are taken off what goes
+		if node.State == provider.StateRunning {
+			node.Networks = slices.DeleteFunc(slices.Clone(node.Networks), func(name string) bool {
+				return slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == name && matches(n.Labels, sel) })
+			})
+		}
+	}
 	p.networks = slices.DeleteFunc(p.networks, func(n provider.Network) bool { return matches(n.Labels, sel) })
 	return nil
 }
