@@ -17,6 +17,13 @@ type Networking struct {
 	// Pod network: kluster's own, or none for one that you install.
 	// Default: default.
 	CNI string `json:"cni,omitempty" jsonschema:"enum=default,enum=none"`
+	// What serves Services of type LoadBalancer: MetalLB, which starts when the first
+	// one appears, or none for something that you install. Default: default.
+	LoadBalancer string `json:"loadBalancer,omitempty" jsonschema:"enum=default,enum=none"`
+	// Ports of the host that lead to Services of type LoadBalancer, for hosts that
+	// have no route to these; containerPort is the Service's port. TCP only.
+	// Default: none.
+	LoadBalancerPorts []PortMapping `json:"loadBalancerPorts,omitempty"`
 	// Address on the host where the Kubernetes API listens. Default:
 	// 127.0.0.1, or ::1 in an IPv6 cluster.
 	APIServerAddress string `json:"apiServerAddress,omitempty"`

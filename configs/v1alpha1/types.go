@@ -30,6 +30,15 @@ type Cluster struct {
 	Nodes []Node `json:"nodes,omitempty" jsonschema:"maxItems=32"`
 	// Networking of the cluster.
 	Networking Networking `json:"networking,omitzero"`
+	// Where images come from besides their own registries. Default: nowhere.
+	Registries Registries `json:"registries,omitzero"`
+	// Files of this machine with certificates (PEM) of authorities that the nodes
+	// trust besides the usual ones: their kubelets, container runtimes and other
+	// programs, not pods. Default: none.
+	CertificateAuthorities []string `json:"certificateAuthorities,omitempty"`
+	// Proxy of the nodes; {} for none. Default: this machine's, from the engine's
+	// client configuration or the usual variables.
+	Proxy *Proxy `json:"proxy,omitempty"`
 	// Kubernetes feature gates of every component, by name. Default: none.
 	FeatureGates map[string]bool `json:"featureGates,omitempty"`
 	// API versions and resources that kube-apiserver serves (its flag
@@ -37,6 +46,9 @@ type Cluster struct {
 	RuntimeConfig map[string]string `json:"runtimeConfig,omitempty"`
 	// Changes of what kluster would write, for every node. Default: none.
 	Patches Patches `json:"patches,omitzero"`
+	// Add-ons to install, by the names that "kluster addon list" prints, with those
+	// that they require. Default: none.
+	Addons []string `json:"addons,omitempty" jsonschema:"example=metrics-server"`
 }
 
 // Node is one node, or count equal ones.
