@@ -12,7 +12,7 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// Archive is some conformance images, built, that can be written as an OCI archive.
+// Archive is some container images, built, that can be written as an OCI archive.
 // Its layers are files of the cache: see UseCache.
 type Archive struct {
 	records []nodespec.ImageRecord
@@ -31,6 +31,10 @@ func BuildArchive(ctx context.Context, spec Spec, refs []string, opts Options) (
 }
 
 func buildArchive(ctx context.Context, c *Catalog, spec Spec, refs []string, env Env, opts Options) (*Archive, error) {
+	kept, err := conformanceSet(c, spec).kept(ctx, refs, env, opts)
+	if err != nil || kept != nil {
+		return kept, err
+	}
 	r, err := resolveArchive(ctx, c, spec, refs, env)
 	if err != nil {
 		return nil, err
@@ -74,7 +78,8 @@ func resolveArchive(ctx context.Context, c *Catalog, spec Spec, refs []string, e
 	if err := c.hasConformance(x.k); err != nil {
 		return nil, err
 	}
-	if err := x.pickImages(refs); err != nil {
+	isConformance := func(img ContainerImage) bool { return img.Conformance != "" && c.uses(x.k, img) }
+	if err := x.pickImages(refs, "conformance images", isConformance); err != nil {
 		return nil, err
 	}
 	return x.containersOnly(ctx)
@@ -98,16 +103,17 @@ func (x *resolver) containersOnly(ctx context.Context) (*Recipe, error) {
 	return x.r, nil
 }
 
-// pickImages picks conformance images by name, and those they are made from.
-func (x *resolver) pickImages(refs []string) error {
+// pickImages picks images by name, of those that among says, and those they are made
+// from. kind is what an error calls them.
+func (x *resolver) pickImages(refs []string, kind string, among func(ContainerImage) bool) error {
 	wanted := map[string]bool{}
 	var known []string
 	for _, img := range slices.Backward(x.c.Images) { // an image stands behind the one it is from
 		ref := x.expand(img.Ref, "", x.k.Version)
-		if img.Conformance != "" && x.c.uses(x.k, img) {
+		if among(img) {
 			known = append(known, ref)
 		}
-		if wanted[ref] || (img.Conformance != "" && slices.Contains(refs, ref)) {
+		if wanted[ref] || (among(img) && slices.Contains(refs, ref)) {
 			wanted[ref] = true
 			wanted[x.expand(img.From, "", x.k.Version)] = true
 			x.containers = append(x.containers, img)
@@ -116,7 +122,7 @@ func (x *resolver) pickImages(refs []string) error {
 	slices.Reverse(x.containers)
 	for _, ref := range refs {
 		if !slices.Contains(known, ref) {
-			return &SpecError{"image", fmt.Sprintf("%q is none of the conformance images: %s", ref, strings.Join(known, ", "))}
+			return &SpecError{"image", fmt.Sprintf("%q is none of the %s: %s", ref, kind, strings.Join(known, ", "))}
 		}
 	}
 	return nil

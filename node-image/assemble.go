@@ -21,7 +21,7 @@ var runtimeLayers = []string{"runc", "containerd", "docker", "cri-o"}
 var helperLayers = []string{"conmon", "crun"}
 
 // programLayers lie above the store, the most often changed ones last.
-var programLayers = []string{"cni", "crictl", "kubeadm", "kubectl", "kubelet"}
+var programLayers = []string{"manifests", "cni", "crictl", "registry", "kubeadm", "kubectl", "kubelet"}
 
 // assemble puts the layers together, those that change least first.
 func (b *builder) assemble(ctx context.Context, p *parts) (v1.Image, nodespec.Manifest, error) {

@@ -331,6 +331,7 @@ func TestFoldersOfOneLayer(t *testing.T) {
 		"/opt/kluster/programs/containerd": {
 			"opt/kluster/programs/containerd/containerd", "usr/local/bin/containerd",
 			"opt/kluster/programs/containerd/containerd-shim-runc-v2", "usr/local/bin/containerd-shim-runc-v2",
+			"opt/kluster/programs/containerd/kluster-containerd", "usr/local/bin/kluster-containerd",
 			"opt/kluster/programs/containerd/ctr", "usr/local/bin/ctr",
 		},
 	}

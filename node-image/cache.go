@@ -23,13 +23,23 @@ func openCache(dir string) (*cache, error) {
 		}
 		dir = filepath.Join(base, "kluster")
 	}
-	for _, sub := range []string{"steps", "locks", "tmp"} {
+	for _, sub := range []string{"steps", "locks", "tmp", "brought"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, diskError(fmt.Errorf("making the cache folder: %w", err))
 		}
 	}
 	c := &cache{dir: dir}
 	return c, c.sweep(time.Now().Add(-unfinishedTime))
+}
+
+// TempDir is the folder for temporary files of the cache in dir ("" for the usual one).
+// What a killed process leaves there goes after a day.
+func TempDir(dir string) (string, error) {
+	c, err := openCache(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(c.dir, "tmp"), nil
 }
 
 // unfinishedTime is longer than any step takes.
@@ -63,18 +73,27 @@ func stepKey(inputs any) (string, error) {
 	return digestOf(data)[len("sha256:"):][:20], nil
 }
 
-func (c *cache) path(name, key string) string {
-	return filepath.Join(c.dir, "steps", name+"-"+key)
+// outputName is the name of a step's folder.
+func outputName(name string, inputs any) (string, error) {
+	key, err := stepKey(inputs)
+	return name + "-" + key, err
 }
 
+func (c *cache) path(step string) string { return filepath.Join(c.dir, "steps", step) }
+
 // get gives the folder of a step's output, made by fill if it is not there.
-// Two processes that want the same step do not both make it.
 func (c *cache) get(ctx context.Context, name, key string, fill func(dir string) error) (string, error) {
-	out := c.path(name, key)
+	return c.getNamed(ctx, name+"-"+key, fill)
+}
+
+// getNamed is get by the whole name of a step. Two processes that want the same step
+// do not both make it.
+func (c *cache) getNamed(ctx context.Context, step string, fill func(dir string) error) (string, error) {
+	out := c.path(step)
 	if isMade(out) {
 		return out, nil
 	}
-	unlock, err := lockFile(ctx, filepath.Join(c.dir, "locks", name+"-"+key), syscall.LOCK_EX)
+	unlock, err := lockFile(ctx, filepath.Join(c.dir, "locks", step), syscall.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +101,7 @@ func (c *cache) get(ctx context.Context, name, key string, fill func(dir string)
 	if isMade(out) {
 		return out, nil
 	}
-	tmp, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), name+"-")
+	tmp, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), step+"-")
 	if err != nil {
 		return "", diskError(err)
 	}

@@ -84,6 +84,8 @@ type Component struct {
 	// C is a C program's file in the graph's first module, or with a slash at
 	// its end the folder of its files.
 	C string `yaml:"c"`
+	// File is a file of the graph's first module, which is no program.
+	File string `yaml:"file"`
 	// Extract is the path, without a leading slash, of a file in Root, a Root of
 	// Debian packages.
 	Extract string `yaml:"extract"`
@@ -131,12 +133,16 @@ type Root struct {
 	Estimate time.Duration `yaml:"estimate"`
 }
 
-// ContainerImage is a container image preloaded into the node image.
+// ContainerImage is a container image, preloaded into the node image unless it says
+// otherwise.
 //
 // What is not in the recipe of an ordinary node image must not change its digest:
 // fields that were added later are left out of the JSON form when empty.
 type ContainerImage struct {
 	Ref string `yaml:"ref"`
+	// OnDemand images are in no node image: add-ons bring them to the clusters that
+	// have them. They are the same for every version of Kubernetes.
+	OnDemand bool `yaml:"onDemand" json:"-"`
 	// Conformance says whether Kubernetes' conformance tests use it: "" for no,
 	// UsedAlso or UsedOnly.
 	Conformance string `yaml:"conformance" json:"-"`

@@ -25,6 +25,10 @@ func ConformanceImages(kubernetes string) ([]ConformanceImage, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.conformanceImages(k)
+}
+
+func (c *Catalog) conformanceImages(k KubernetesVersion) ([]ConformanceImage, error) {
 	if err := c.hasConformance(k); err != nil {
 		return nil, err
 	}

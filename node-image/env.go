@@ -14,7 +14,11 @@ import (
 // Env is what Resolve and Build use of the machine. Its zero value is the
 // machine as it is.
 type Env struct {
-	Go         string // the go command
+	Go string // the go command
+	// Toolchain is the version of Go ("go1.26.8") that recipes name; "" for the go
+	// command's own. With another one nothing can be built, but what a bundle brought
+	// is found (see AddToolchain).
+	Toolchain  string
 	Mmdebstrap string // the mmdebstrap command
 	Keyring    string // file with the keys of Debian's archive
 	Gpgv       string // the gpgv command

@@ -53,12 +53,3 @@ func readMember(archive, name string) ([]byte, int64, error) {
 		}
 	}
 }
-
-func copyFile(from, to string) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return writeFile(to, f)
-}

@@ -29,6 +29,7 @@ func newMachine(t *testing.T) *machine {
 	m.write("keyring.gpg", "")
 	m.write("module/test/images/agnhost/porter/localhost.crt", "certificate")
 	m.write("module/test/images/agnhost/porter/localhost.key", "key")
+	m.write("module/config/manifests/metallb-native.yaml", "MetalLB")
 	for _, name := range []string{"nautilus/html/data.json", "nautilus/html/nautilus.jpg", "kitten/html/data.json", "kitten/html/kitten.jpg"} {
 		m.write("module/test/images/"+name, name)
 	}

@@ -175,17 +175,7 @@ func (b *builder) imageFile(ctx context.Context, p *parts, f ImageFile) (imageFi
 	if g == nil {
 		return imageFile{}, fmt.Errorf("no module graph %q", f.Graph)
 	}
-	key, err := g.fileKey(f.File)
-	if err != nil {
-		return imageFile{}, err
-	}
-	dir, err := b.step(ctx, "file-"+path.Base(f.File), []string{f.File, key}, func(dir string) error {
-		module, err := b.moduleDir(ctx, g, g.Modules[0])
-		if err != nil {
-			return err
-		}
-		return copyFile(filepath.Join(module, f.File), filepath.Join(dir, path.Base(f.File)))
-	})
+	dir, err := b.moduleFiles(ctx, g, "", f.File)
 	if err != nil {
 		return imageFile{}, err
 	}

@@ -28,7 +28,7 @@ type blob struct {
 
 // layoutOf describes images under the names by which containerd imports them.
 func layoutOf(images []clusterImage) (ociLayout, error) {
-	l := ociLayout{version: []byte(`{"imageLayoutVersion":"1.0.0"}`)}
+	l := ociLayout{version: layoutVersion}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	var entries []dockerEntry
 	seen := map[string]bool{}
@@ -103,22 +103,28 @@ func describe(img clusterImage) (v1.Descriptor, []blob, error) {
 	hash, err := v1.NewHash(digestOf(manifest))
 	return v1.Descriptor{
 		MediaType: media, Digest: hash, Size: int64(len(manifest)),
-		Annotations: map[string]string{"io.containerd.image.name": img.spec.Ref},
+		Annotations: map[string]string{imageName: img.spec.Ref},
 	}, blobs, err
 }
 
-// writeLayout makes an OCI layout folder of the images without copying their
-// layers: these are links to the cache's files.
+// writeLayout makes an OCI layout folder of the images; see save.
 func writeLayout(dir string, images []clusterImage) error {
 	l, err := layoutOf(images)
 	if err != nil {
 		return err
 	}
+	return l.save(dir)
+}
+
+// save makes a folder of the layout without copying its layers: these are links to
+// the cache's files.
+func (l ociLayout) save(dir string) error {
 	folder := filepath.Join(dir, "blobs", "sha256")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
 	for _, b := range l.blobs {
+		var err error
 		at := filepath.Join(folder, b.hex)
 		if b.path != "" {
 			err = os.Link(b.path, at)
@@ -129,11 +135,18 @@ func writeLayout(dir string, images []clusterImage) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "index.json"), l.index, 0o644); err != nil {
-		return err
+	for name, data := range map[string][]byte{indexFile: l.index, "manifest.json": l.docker, "oci-layout": l.version} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), l.docker, 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "oci-layout"), l.version, 0o644)
+	return nil
 }
+
+const indexFile = "index.json"
+
+// layoutVersion is the text of the file oci-layout.
+var layoutVersion = []byte(`{"imageLayoutVersion":"1.0.0"}`)
+
+// imageName is the annotation by which containerd names what it imports.
+const imageName = "io.containerd.image.name"

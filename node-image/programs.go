@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -18,8 +19,8 @@ func (b *builder) programFile(p *parts, prog *Program) (string, error) {
 		return filepath.Join(p.outputs[prog.Graph], prog.Output), nil
 	case KindC, KindRelease:
 		return filepath.Join(p.outputs[prog.Name], prog.Name), nil
-	case KindDebian:
-		return "", nil // see extracted
+	case KindDebian, KindText:
+		return "", nil // see program
 	}
 	return "", fmt.Errorf("component %s: no kind %q", prog.Name, prog.Kind)
 }
@@ -36,10 +37,14 @@ func (b *builder) program(ctx context.Context, p *parts, name string) (file, dig
 	if prog.Kind == KindFile {
 		return file, prog.Digest, ctx.Err()
 	}
-	if prog.Kind == KindDebian {
-		if file, err = b.extracted(ctx, p, prog); err != nil {
-			return "", "", err
-		}
+	switch prog.Kind {
+	case KindDebian:
+		file, err = b.extracted(ctx, p, prog)
+	case KindText:
+		file, err = b.moduleText(ctx, prog)
+	}
+	if err != nil {
+		return "", "", err
 	}
 	digest, err = keptDigest(file)
 	return file, digest, err
@@ -57,6 +62,13 @@ func (b *builder) extracted(ctx context.Context, p *parts, prog *Program) (strin
 		return writeFile(filepath.Join(dir, prog.Name), bytes.NewReader(data))
 	})
 	return filepath.Join(dir, prog.Name), err
+}
+
+// moduleText is where a file of a module lies on this machine.
+func (b *builder) moduleText(ctx context.Context, prog *Program) (string, error) {
+	g := b.r.graph(prog.Graph)
+	dir, err := b.moduleFiles(ctx, g, g.Modules[0], prog.File)
+	return filepath.Join(dir, path.Base(prog.File)), err
 }
 
 // keptDigest is the digest of a file of the cache, which is kept beside the file.
@@ -88,12 +100,17 @@ func folderOf(layer string) string { return path.Join(programsDir, layer) }
 type placedFile struct {
 	Path, Digest string
 	Link         string `json:",omitempty"`
+	// Mode is 0755 where it is not given.
+	Mode int64 `json:",omitempty"`
 
 	from string
 }
 
 // place says where a program goes. A shared one is found at its target by a link.
 func (p Program) place(from, digest string) placedFile {
+	if p.Kind == KindText {
+		return placedFile{Path: p.Target, Digest: digest, Mode: 0o644, from: from}
+	}
 	if !p.Shared {
 		return placedFile{Path: p.Target, Digest: digest, from: from}
 	}
@@ -113,7 +130,7 @@ func (b *builder) programLayer(ctx context.Context, name string, files []placedF
 
 func writePrograms(w *layerWriter, files []placedFile) error {
 	for _, f := range files {
-		if err := w.hostFile(f.Path, 0o755, f.from); err != nil {
+		if err := w.hostFile(f.Path, cmp.Or(f.Mode, 0o755), f.from); err != nil {
 			return err
 		}
 		if f.Link == "" {

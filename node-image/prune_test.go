@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // twoSteps is a cache with a step "old-k", last used a day ago, of 5 bytes, and
@@ -29,7 +31,7 @@ func twoSteps(t *testing.T) *cache {
 		}
 	}
 	day := time.Now().Add(-24 * time.Hour)
-	if err := os.Chtimes(c.path("old", "k"), day, day); err != nil {
+	if err := os.Chtimes(c.path("old-k"), day, day); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -64,11 +66,23 @@ func TestPrune(t *testing.T) {
 			if err := os.Mkdir(left, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			got, err := Prune(t.Context(), c.dir, tt.unused)
+			opt := PruneOptions{Unused: tt.unused, DryRun: true}
+			told, err := Prune(t.Context(), c.dir, opt)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(got.Steps, tt.gone) || got.Steps == nil || got.Bytes != int64(5*len(tt.gone)) {
+			if now := steps(t, c); len(now) != 2 {
+				t.Errorf("a dry run left %v", now)
+			}
+			opt.DryRun = false
+			got, err := Prune(t.Context(), c.dir, opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(told, got); diff != "" {
+				t.Errorf("the dry run told otherwise: %s", diff)
+			}
+			if names := outputs(got); !slices.Equal(names, append([]string{"left"}, tt.gone...)) || got.Bytes != int64(5*len(tt.gone)) {
 				t.Errorf("removed %+v, want %v", got, tt.gone)
 			}
 			if kept := steps(t, c); !slices.Equal(kept, tt.kept) {
@@ -81,18 +95,67 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// outputs are the names of what was pruned.
+func outputs(p Pruned) []string {
+	var names []string
+	for _, out := range p.Outputs {
+		names = append(names, out.Name)
+	}
+	return names
+}
+
+func TestPruneKeepsWhatWasBrought(t *testing.T) {
+	dir := t.TempDir()
+	if err := Put(t.Context(), dir, "suite-k", func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	month := time.Now().Add(-30 * 24 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "steps", "suite-k"), month, month); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Prune(t.Context(), dir, PruneOptions{Unused: time.Hour}); err != nil || len(got.Outputs) > 0 {
+		t.Errorf("removed %v, %v", got, err)
+	}
+	if got, err := Prune(t.Context(), dir, PruneOptions{}); err != nil || !slices.Equal(outputs(got), []string{"suite-k"}) {
+		t.Errorf("removed %v, %v", got, err)
+	}
+}
+
+// Outputs are links to each other's files: what still has a name frees nothing.
+func TestPruneCountsWhatIsFreed(t *testing.T) {
+	c := twoSteps(t)
+	_, err := c.get(t.Context(), "both", "k", func(dir string) error {
+		return errors.Join(os.Link(filepath.Join(c.path("old-k"), "d", "f"), filepath.Join(dir, "a")), os.Link(filepath.Join(c.path("new-k"), "d", "f"), filepath.Join(dir, "b")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(c.path("both-k"), day, day); err != nil {
+		t.Fatal(err)
+	}
+	opt := PruneOptions{Unused: time.Hour, DryRun: true}
+	for range 2 {
+		got, err := Prune(t.Context(), c.dir, opt)
+		if err != nil || got.Bytes != 5 || len(got.Outputs) != 2 || got.Outputs[0].Bytes+got.Outputs[1].Bytes != 15 {
+			t.Errorf("dry run %v: %+v, %v", opt.DryRun, got, err)
+		}
+		opt.DryRun = false
+	}
+}
+
 // A step that a build takes from the cache is as good as new.
 func TestPruneKeepsWhatIsUsed(t *testing.T) {
 	c := twoSteps(t)
 	if _, err := c.get(t.Context(), "old", "k", func(string) error { return errors.New("made again") }); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Prune(t.Context(), c.dir, time.Hour); err != nil || len(got.Steps) > 0 {
-		t.Errorf("removed %v, %v", got.Steps, err)
+	if got, err := Prune(t.Context(), c.dir, PruneOptions{Unused: time.Hour}); err != nil || len(got.Outputs) > 0 {
+		t.Errorf("removed %v, %v", got.Outputs, err)
 	}
 }
 
-func TestPruneLeavesBuildsAlone(t *testing.T) {
+func TestAloneWaitsForNobody(t *testing.T) {
 	c := twoSteps(t)
 	var release []func()
 	for range 2 { // builds do not wait for each other
@@ -103,14 +166,21 @@ func TestPruneLeavesBuildsAlone(t *testing.T) {
 		release = append(release, r)
 	}
 	for _, r := range release {
-		if _, err := Prune(t.Context(), c.dir, 0); !errors.Is(err, errCacheInUse) {
+		if _, err := Alone(c.dir); !errors.Is(err, errCacheInUse) {
 			t.Errorf("during a build: %v", err)
 		}
 		r()
 	}
-	if got, err := Prune(t.Context(), c.dir, 0); err != nil || len(got.Steps) != 2 {
-		t.Errorf("after the builds: %v, %v", got, err)
+	alone, err := Alone(c.dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := UseCache(ctx, c.dir); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beside one who is alone: %v", err)
+	}
+	alone()
 }
 
 func TestPruneThatIsInterrupted(t *testing.T) {
@@ -118,7 +188,7 @@ func TestPruneThatIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	cancel(enough)
-	if got, err := Prune(ctx, c.dir, 0); !errors.Is(err, enough) || len(got.Steps) > 0 {
-		t.Errorf("removed %v, %v", got.Steps, err)
+	if got, err := Prune(ctx, c.dir, PruneOptions{}); !errors.Is(err, enough) || len(got.Outputs) > 0 {
+		t.Errorf("removed %v, %v", got.Outputs, err)
 	}
 }

@@ -88,6 +88,8 @@ const (
 	KindRelease Kind = "release"
 	KindFile    Kind = "file"
 	KindDebian  Kind = "debian"
+	// KindText is a file of a module as it is, no program.
+	KindText Kind = "text"
 )
 
 // Program is a component with its source resolved.
@@ -95,9 +97,9 @@ type Program struct {
 	Name, Version string
 	Kind          Kind
 	Source        string   // as the manifest says it
-	Graph         string   // KindModule, KindC
+	Graph         string   // KindModule, KindC, KindText
 	Output        string   // KindModule: the file's name in go build's output
-	File          string   // KindC: the source in the module; KindDebian: the file in Root
+	File          string   // KindC, KindText: the file in the module; KindDebian: the file in Root
 	Root          string   `json:",omitempty"` // KindDebian
 	URL, Member   string   // KindRelease
 	Digest        string   // KindFile, and KindRelease where it is pinned

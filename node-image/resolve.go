@@ -117,6 +117,9 @@ func (x *resolver) begin(ctx context.Context, env Env) error {
 // these images has.
 func (x *resolver) wanted(context.Context) error {
 	for _, img := range x.c.Images {
+		if img.OnDemand {
+			continue
+		}
 		if img.Conformance != UsedOnly || (x.spec.Conformance && x.c.uses(x.k, img)) {
 			x.containers = append(x.containers, img)
 		}
@@ -233,6 +236,9 @@ func (x *resolver) program(comp Component) (Program, error) {
 	case comp.C != "":
 		p.Kind, p.Graph, p.File = KindC, comp.Graph, comp.C
 		p.Source = x.sourceOf(graph, graph.Modules[0])
+	case comp.File != "":
+		p.Kind, p.Graph, p.File = KindText, comp.Graph, comp.File
+		p.Source = x.sourceOf(graph, graph.Modules[0])
 	default:
 		p.Kind, p.Graph, p.Output, p.pkg = KindModule, comp.Graph, execName(comp.Package), comp.Package
 		p.Source = x.sourceOf(graph, moduleOf(graph, comp.Package))
@@ -317,12 +323,17 @@ func (x *resolver) graphs(ctx context.Context) error {
 	if len(x.r.Graphs) == 0 {
 		return nil
 	}
-	version, err := goVersion(ctx, x.r.env.Go)
-	if err != nil {
-		return err
+	return x.toolchain(ctx)
+}
+
+// toolchain pins the version of Go, and sees that it is new enough for the graphs.
+func (x *resolver) toolchain(ctx context.Context) (err error) {
+	if x.r.Go = x.r.env.Toolchain; x.r.Go == "" {
+		if x.r.Go, err = goVersion(ctx, x.r.env.Go); err != nil {
+			return err
+		}
 	}
-	x.r.Go = version
-	return checkToolchain(version, x.r.Graphs)
+	return checkToolchain(x.r.Go, x.r.Graphs)
 }
 
 func (x *resolver) graph(g Graph) (GraphInput, error) {

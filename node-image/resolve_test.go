@@ -38,7 +38,7 @@ images: [{ref: "x:{none}", root: none, files: [{component: b, path: x}]}]
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`kubernetes "1.36"`, "component a: twice", `no graph "none"`, "needs one of package, own, c and extract", "absolute path", `no layer "nowhere"`, "shared, but in no layer", `no root "none"`, `no component "b"`, "has no version of what its name asks for"} {
+	for _, want := range []string{`kubernetes "1.36"`, "component a: twice", `no graph "none"`, "needs one of package, own, c, file and extract", "absolute path", `no layer "nowhere"`, "shared, but in no layer", `no root "none"`, `no component "b"`, "has no version of what its name asks for"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -37,7 +37,6 @@ func (b *builder) step(ctx context.Context, name string, inputs any, fill func(d
 var titles = []struct{ prefix, text string }{
 	{"build-", "compiling %s"},
 	{"test-", "compiling %s"},
-	{"suite", "putting the e2e suite together%s"},
 	{"download-", "downloading %s"},
 	{"release-", "unpacking %s"},
 	{"root-", "installing Debian packages (%s)"},

@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ type SuiteSpec struct {
 // Suite is what an e2e run needs on the host.
 type Suite struct {
 	// Dir is a folder of the cache that holds the parts by name. See UseCache.
-	Dir        string
+	Dir        string `json:"-"`
 	Kubernetes string // its version, "v1.36.3"
 	Parts      []SuitePart
 }
@@ -66,6 +67,17 @@ func BuildSuite(ctx context.Context, spec SuiteSpec, opts Options) (Suite, error
 }
 
 func buildSuite(ctx context.Context, c *Catalog, spec SuiteSpec, env Env, opts Options) (Suite, error) {
+	cache, err := openCache(opts.CacheDir)
+	if err != nil {
+		return Suite{}, err
+	}
+	dir, err := cache.find(env, func(env Env) (string, error) { return suiteStep(ctx, c, spec, env) })
+	if err != nil {
+		return Suite{}, err
+	}
+	if dir != "" {
+		return openSuite(dir)
+	}
 	r, err := resolveSuite(ctx, c, spec, env)
 	if err != nil {
 		return Suite{}, err
@@ -74,8 +86,47 @@ func buildSuite(ctx context.Context, c *Catalog, spec SuiteSpec, env Env, opts O
 	if err != nil {
 		return Suite{}, err
 	}
+	step, err := suiteStep(ctx, c, spec, env)
+	if err != nil {
+		return Suite{}, err
+	}
 	s := suiteBuild{builder: b, table: c.Suite, graph: r.graph(c.Suite.Graph), main: spec.Main}
-	return s.build(ctx)
+	if dir, err = cache.getNamed(ctx, step, func(dir string) error { return s.build(ctx, dir) }); err != nil {
+		return Suite{}, err
+	}
+	return openSuite(dir)
+}
+
+// suiteStep names the output that a suite is, by all that it is made of.
+func suiteStep(ctx context.Context, c *Catalog, spec SuiteSpec, env Env) (string, error) {
+	r, err := resolveSuite(ctx, c, spec, env)
+	if err != nil {
+		return "", err
+	}
+	if err := r.seal(); err != nil {
+		return "", err
+	}
+	return outputName("suite", struct {
+		Recipe string
+		Table  SuiteTable
+		Main   map[string][]byte
+	}{r.digest, c.Suite, spec.Main})
+}
+
+// suiteFileName lies beside the parts and says what they are.
+const suiteFileName = ".suite.json"
+
+// openSuite reads a suite of the cache.
+func openSuite(dir string) (Suite, error) {
+	data, err := os.ReadFile(filepath.Join(dir, suiteFileName))
+	if err != nil {
+		return Suite{}, fmt.Errorf("reading the e2e suite: %w", err)
+	}
+	s := Suite{Dir: dir}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Suite{}, fmt.Errorf("reading the e2e suite: %s: %w", dir, err)
+	}
+	return s, nil
 }
 
 // resolveSuite pins the programs of a suite.
@@ -143,17 +194,17 @@ type suiteFile struct {
 	from string
 }
 
-// build makes the parts. Not at once: each but the first finds most of what it is
-// compiled from in Go's own cache.
-func (s *suiteBuild) build(ctx context.Context) (Suite, error) {
+// build makes the parts in dir. Not at once: each but the first finds most of what
+// it is compiled from in Go's own cache.
+func (s *suiteBuild) build(ctx context.Context, dir string) error {
 	files, err := s.programs(ctx)
 	if err != nil {
-		return Suite{}, err
+		return err
 	}
 	for _, part := range []func(context.Context) (suiteFile, error){s.tests, s.ownMain, s.specs} {
 		f, err := part(ctx)
 		if err != nil {
-			return Suite{}, err
+			return err
 		}
 		if f.Name != "" {
 			files = append(files, f)
@@ -164,17 +215,16 @@ func (s *suiteBuild) build(ctx context.Context) (Suite, error) {
 		if s.graph.tree != nil && f.StandIn == "" {
 			f.StandIn = "not a release of Kubernetes: " + s.graph.tree.source()
 		}
+		if err := os.Link(f.from, filepath.Join(dir, f.Name)); err != nil {
+			return err
+		}
 		out.Parts = append(out.Parts, f.SuitePart)
 	}
-	out.Dir, err = s.step(ctx, "suite", out.Parts, func(dir string) error {
-		for _, f := range files {
-			if err := os.Link(f.from, filepath.Join(dir, f.Name)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
+	data, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("encoding the e2e suite: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, suiteFileName), data, 0o644)
 }
 
 // programs are those that the catalog names.

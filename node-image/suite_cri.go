@@ -33,10 +33,7 @@ func buildCRITests(ctx context.Context, c *Catalog, spec Spec, env Env, opts Opt
 		return Suite{}, err
 	}
 	x.r.Graphs = []GraphInput{in}
-	if x.r.Go, err = goVersion(ctx, x.r.env.Go); err != nil {
-		return Suite{}, err
-	}
-	if err := checkToolchain(x.r.Go, x.r.Graphs); err != nil {
+	if err := x.toolchain(ctx); err != nil {
 		return Suite{}, err
 	}
 	x.r.steps = map[string]time.Duration{testStep(PartCRI): c.CRI.Estimate}

@@ -59,6 +59,7 @@ func (c *Catalog) validate() error {
 	for _, img := range c.Images {
 		c.checkImage(p, img, c.Images)
 		c.checkConformance(p, img)
+		c.checkOnDemand(p, img)
 	}
 	return errors.Join(p.errs...)
 }
@@ -137,8 +138,8 @@ func (c *Catalog) checkSuite(p *problems) {
 func modulesDir(graph, version string) string { return path.Join("modules", graph+"-"+version) }
 
 func (c *Catalog) checkComponent(p *problems, x Component) {
-	if count(x.Package, x.Own, x.C, x.Extract) != 1 {
-		p.add("component %s: needs one of package, own, c and extract", x.Name)
+	if count(x.Package, x.Own, x.C, x.File, x.Extract) != 1 {
+		p.add("component %s: needs one of package, own, c, file and extract", x.Name)
 	}
 	switch g := c.graph(x.Graph); {
 	case x.Extract != "":
@@ -241,6 +242,26 @@ func (c *Catalog) checkConformance(p *problems, img ContainerImage) {
 	}
 	for _, k := range missing {
 		p.add("image %s: Kubernetes %s has no version of what its name asks for", img.Ref, k.Version)
+	}
+}
+
+// checkOnDemand sees that an image which add-ons bring is one for all versions of
+// Kubernetes, and that no image of nodes is made from it.
+func (c *Catalog) checkOnDemand(p *problems, img ContainerImage) {
+	from := named(c.Images, img.From, func(o ContainerImage) string { return o.Ref })
+	if from != nil && from.OnDemand && !img.OnDemand {
+		p.add("image %s: it is in node images, but %s, which it is from, is not", img.Ref, img.From)
+	}
+	if !img.OnDemand {
+		return
+	}
+	if img.Conformance != "" || img.Pinned || img.Pulled {
+		p.add("image %s: onDemand excludes conformance, pinned and pulled", img.Ref)
+	}
+	for _, m := range versionOf.FindAllString(img.Ref, -1) {
+		if g := c.graph(m[1 : len(m)-1]); g == nil || g.Version == "" {
+			p.add("image %s: onDemand, but %s depends on the version of Kubernetes", img.Ref, m)
+		}
 	}
 }
 

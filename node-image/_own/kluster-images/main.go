@@ -3,9 +3,12 @@
 // store is, says the file storage.conf.
 //
 //	kluster-images FOLDER|-
+//	kluster-images - EMPTY
 //
 // FOLDER is an OCI layout; "-" is a tar stream on stdin, of such a folder or of
-// what "docker save" writes.
+// what "docker save" writes. With a folder that is empty, or not there, layers go
+// from the stream into the store, and only the rest into that folder; the stream then
+// begins with a plan of the layers.
 package main
 
 import (
@@ -40,8 +43,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: kluster-images FOLDER|-")
+	if len(args) != 1 && (len(args) != 2 || args[0] != "-") {
+		return errors.New("usage: kluster-images FOLDER|- | - EMPTY")
 	}
 	options, err := storage.DefaultStoreOptions()
 	if err != nil {
@@ -51,9 +54,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	if args[0] == "-" {
+	switch {
+	case len(args) == 2:
+		err = importLayered(ctx, store, os.Stdin, args[1])
+	case args[0] == "-":
 		err = importStream(ctx, store, os.Stdin)
-	} else {
+	default:
 		err = importFolder(ctx, store, args[0])
 	}
 	_, end := store.Shutdown(false)
