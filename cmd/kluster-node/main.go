@@ -31,13 +31,13 @@ func commands() []command {
 		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
 		{"bootstrap", "make a control plane of the node, at its first start", runBootstrap},
 		{"await", "wait for: file PATTERN | tls ADDRESS | bootstrap", runAwait},
-		{"network", "serve the default pod network", runNetwork},
+		{"network", "serve the default pod network, and Services of type LoadBalancer", runNetwork},
 		{"registry", "serve container images: FOLDER (an OCI layout) ADDRESS", runRegistry},
 		{"hide-product", "OCI hook: hide the host's product files in a container", runHideProduct},
 		{"kluster-ipam", "CNI address plugin of the default pod network", runIPAM},
 		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI("runc")},
 		{"kluster-oci-crun", "OCI runtime: crun, in the same way", runOCI("crun")},
-		{"docker-load", "import an image archive from stdin into Docker Engine, by way of FOLDER", runDockerLoad},
+		{"mirrors", "tell the container runtime of mirrors of registries | serve: ask them for one that cannot be told", runMirrors},
 		{"version", "print the protocol version", runVersion},
 	}
 }

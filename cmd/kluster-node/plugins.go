@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodeagent/boot"
 	"github.com/kluster-project/kluster/internal/nodeagent/ipam"
+	"github.com/kluster-project/kluster/internal/nodeagent/netpol"
 	"github.com/kluster-project/kluster/internal/nodeagent/ocishim"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -47,14 +51,38 @@ func delegateIPAM(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
+	plugin := hostLocal(os.Getenv("CNI_PATH"))
+	if os.Getenv("CNI_COMMAND") == "ADD" && exists(nodespec.PolicySocket) == nil {
+		return addHeld(ctx, plugin, config)
+	}
 	if err := replaceStdin(config); err != nil {
 		return err
 	}
-	plugin := hostLocal(os.Getenv("CNI_PATH"))
 	if err := syscall.Exec(plugin, []string{plugin}, os.Environ()); err != nil {
 		return fmt.Errorf("running %s: %w", plugin, err)
 	}
 	return nil
+}
+
+// addHeld calls the plugin, and passes its result on when the network policies of
+// the pod hold. When they do not in time, the runtime takes the address back.
+func addHeld(ctx context.Context, plugin string, config []byte) error {
+	cmd := exec.CommandContext(ctx, plugin)
+	var result bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(config), &result, os.Stderr
+	if err := cmd.Run(); err != nil {
+		// It says why on stdout, in CNI's form.
+		return fmt.Errorf("running %s: %w: %s", plugin, err, strings.TrimSpace(result.String()))
+	}
+	start, err := ipam.Start(os.Getenv("CNI_ARGS"), result.Bytes())
+	if err != nil {
+		return err
+	}
+	if err := netpol.Ask(ctx, nodespec.PolicySocket, start); err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(result.Bytes())
+	return err
 }
 
 // hostLocal finds the plugin host-local beside this one.

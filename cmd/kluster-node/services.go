@@ -10,12 +10,16 @@ import (
 	"slices"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodeagent/apiproxy"
 	"github.com/kluster-project/kluster/internal/nodeagent/boot"
 	"github.com/kluster-project/kluster/internal/nodeagent/bootstrap"
 	"github.com/kluster-project/kluster/internal/nodeagent/hostnet"
+	"github.com/kluster-project/kluster/internal/nodeagent/netpol"
 	"github.com/kluster-project/kluster/internal/nodeagent/podnet"
+	"github.com/kluster-project/kluster/internal/nodeagent/servicelb"
 	"github.com/kluster-project/kluster/internal/nodeagent/store"
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -122,7 +126,9 @@ func nearServer(node nodespec.Node) netip.AddrPort {
 	return addr
 }
 
-// runNetwork is the default pod network. Where there is another one, it ends at
+// runNetwork is what a node does for the cluster's networks beside kube-proxy: the
+// default pod network with its policies, where there is no other, and on control
+// planes what serves Services of type LoadBalancer. Where there is neither, it ends at
 // once, well.
 func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
 	if err := noArguments(args); err != nil {
@@ -132,10 +138,24 @@ func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	if node.CNI != "default" {
-		notifyReady(ctx, log)
-		return nil
+	group, ctx := errgroup.WithContext(ctx)
+	if node.CNI == "default" {
+		gate, err := netpol.NewGate(nodespec.PolicySocket, nodespec.PolicyMark, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return runPodNetwork(ctx, log, node, gate) })
 	}
+	if node.Role == nodespec.RoleControlPlane {
+		group.Go(func() error { return serviceBalancer(log, node).Run(ctx) })
+	}
+	// The service is up while it waits: the kubelet, which may come later in
+	// the boot, is what brings what it waits for.
+	notifyReady(ctx, log)
+	return group.Wait()
+}
+
+func runPodNetwork(ctx context.Context, log *slog.Logger, node nodespec.Node, gate *netpol.Gate) error {
 	service, err := podNetwork(ctx, log, node)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -143,13 +163,34 @@ func runNetwork(ctx context.Context, log *slog.Logger, args []string) error {
 		}
 		return err
 	}
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return service.Run(running) })
+	group.Go(func() error { return networkPolicies(running, log, node, gate) })
+	return group.Wait()
+}
+
+// networkPolicies holds the cluster's network policies on this node.
+func networkPolicies(ctx context.Context, log *slog.Logger, node nodespec.Node, gate *netpol.Gate) error {
+	service, err := netpol.Connect(ctx, nodespec.KubeletConf, node.Name, gate, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it could read them
+		}
+		return err
+	}
 	return service.Run(ctx)
 }
 
+func serviceBalancer(log *slog.Logger, node nodespec.Node) *servicelb.Service {
+	return &servicelb.Service{
+		Made:       func(ctx context.Context) error { return bootstrap.Wait(ctx, "") },
+		Kubeconfig: nodespec.AdminConf, Addrs: node.BalancerAddrs, Log: log,
+		Turn:    max(0, slices.Index(node.APIServers, ownServer(node))),
+		Cluster: servicelb.Kubectl{Kubeconfig: nodespec.AdminConf, Manifests: nodespec.BalancerManifests},
+	}
+}
+
 func podNetwork(ctx context.Context, log *slog.Logger, node nodespec.Node) (*podnet.Service, error) {
-	// The service is up while it waits: the kubelet, which may come later in
-	// the boot, is what brings what it waits for.
-	notifyReady(ctx, log)
 	route, err := hostnet.DefaultRoute("")
 	if err != nil && !errors.Is(err, hostnet.ErrNoDefaultRoute) {
 		return nil, err

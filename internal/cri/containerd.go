@@ -2,8 +2,6 @@ package cri
 
 import (
 	_ "embed" // of scripts
-	"fmt"
-	"path"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -26,13 +24,15 @@ var containerd = Runtime{
 	Configure:    configureContainerd,
 	TakesPatches: true,
 	DefaultSpec:  []string{"ctr", "oci", "spec"},
-	Import:       []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
 	Holds:        script(holdsContainerd),
-	Load:         []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
-	Debug:        []string{"crictl", "--runtime-endpoint", containerdSocket},
-	Mirror:       containerdMirror,
-	StateDir:     "/var/lib/containerd",
-	Volumes:      []string{"/var/lib/containerd"},
+	Load:         []string{"kluster-containerd"},
+	Import:       []string{"ctr", "-n", "k8s.io", "images", "import", "-"},
+	// As kind has it, less its "--privileged", which not every engine gives.
+	Whole:    []string{"ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "--digests", "--snapshotter=overlayfs", "-"},
+	Debug:    []string{"crictl", "--runtime-endpoint", containerdSocket},
+	Mirrors:  Mirrors{Files: containerdMirrors, Glob: containerdHosts + "/*/hosts.toml"},
+	StateDir: "/var/lib/containerd",
+	Volumes:  []string{"/var/lib/containerd"},
 	Store: Store{
 		Fill: fillContainerd,
 		Parts: []string{
@@ -128,13 +128,4 @@ func snapshotter(s Settings) string {
 		return "overlayfs"
 	}
 	return s.Snapshotter
-}
-
-// containerdHosts is the folder with containerd's knowledge of registries, which it
-// reads at every pull.
-const containerdHosts = "/etc/containerd/certs.d"
-
-func containerdMirror(m Mirror) nodespec.File {
-	text := fmt.Sprintf("[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", m.URL)
-	return nodespec.File{Path: path.Join(containerdHosts, m.Of, "hosts.toml"), Mode: 0o644, Data: []byte(text)}
 }

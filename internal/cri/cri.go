@@ -44,17 +44,18 @@ type Runtime struct {
 	// DefaultSpec is the command that prints the OCI spec that containers start
 	// from, for Settings.BaseSpec; nil where that is not used.
 	DefaultSpec []string
-	// Import is the command that reads an image archive from its stdin, and
-	// Debug the one that speaks CRI to it.
-	Import, Debug []string
+	// Debug is the command that speaks CRI to it.
+	Debug []string
 	// Holds is the command that prints what the node has of images, as
 	// imageload.ParseHeld reads it. Load is the one that reads an imageload.Stream from its
 	// stdin, which may lack the layers that Holds told of; it makes all of the images
-	// or, when it fails or is killed, none.
-	Holds, Load []string
-	// Mirror gives the file that makes it pull from another registry; nil where
-	// it cannot be told. It takes effect at the next pull.
-	Mirror func(Mirror) nodespec.File
+	// or, when it fails or is killed, none. Import is the same, slower, for what Load does
+	// not take; nil where there is nothing of the kind.
+	Holds, Load, Import []string
+	// Whole is the command that people give a whole archive without kluster, to compare with.
+	Whole []string
+	// Mirrors say how it is told where else than from a registry to pull.
+	Mirrors Mirrors
 	// StateDir is the folder that holds images and containers, and Volumes are
 	// the folders that must not lie on the node's own file system, StateDir first.
 	StateDir string
@@ -170,12 +171,6 @@ func Volumes(names ...string) []string {
 		}
 	}
 	return all
-}
-
-// Mirror is a registry to ask for images of another one.
-type Mirror struct {
-	Of  string // the other one's host, "registry.k8s.io"
-	URL string // "http://172.28.0.127:5000"
 }
 
 // Settings is what a runtime's configuration depends on.

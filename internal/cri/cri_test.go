@@ -18,10 +18,10 @@ func TestGet(t *testing.T) {
 		for what, empty := range map[string]bool{
 			"socket": r.SocketPath() == r.Socket, "units": len(r.Units) == 0, "log units": len(r.LogUnits) == 0,
 			"drivers": r.CgroupDriver(1) == "" || r.CgroupDriver(2) == "", "configuration": r.Configure == nil,
-			"import": len(r.Import) == 0, "way to load": len(r.Holds) == 0 || len(r.Load) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "reports": r.Reports == "",
-			"way to fill a store":              r.Store.Fill == "" || len(r.Store.Parts) == 0 || len(r.Store.Copied) == 0,
-			"volume for its state":             !slices.ContainsFunc(r.Volumes, func(v string) bool { return strings.HasPrefix(r.StateDir+"/", v+"/") }),
-			"limits, but no mirror or classes": len(r.Limits) == 0 && (r.Mirror == nil || !r.Classes),
+			"way to load": len(r.Holds) == 0 || len(r.Load) == 0, "debug": len(r.Debug) == 0, "state": r.StateDir == "", "reports": r.Reports == "",
+			"way to fill a store":    r.Store.Fill == "" || len(r.Store.Parts) == 0 || len(r.Store.Copied) == 0,
+			"volume for its state":   !slices.ContainsFunc(r.Volumes, func(v string) bool { return strings.HasPrefix(r.StateDir+"/", v+"/") }),
+			"limits, but no classes": len(r.Limits) == 0 && !r.Classes,
 		} {
 			if empty {
 				t.Errorf("runtime %q has no %s", r.Name, what)
@@ -172,17 +172,5 @@ func TestBadPatches(t *testing.T) {
 		if _, err := containerd.Configure(s); err == nil {
 			t.Errorf("%s: took a bad patch", name)
 		}
-	}
-}
-
-func TestMirror(t *testing.T) {
-	got := containerd.Mirror(Mirror{Of: "registry.k8s.io", URL: "http://172.28.0.127:5000"})
-	const text = "[host.\"http://172.28.0.127:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
-	if got.Path != "/etc/containerd/certs.d/registry.k8s.io/hosts.toml" || string(got.Data) != text || got.Mode != 0o644 {
-		t.Errorf("got %s:\n%s", got.Path, got.Data)
-	}
-	var parsed map[string]any
-	if err := toml.Unmarshal(got.Data, &parsed); err != nil {
-		t.Error(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"strings"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
@@ -29,11 +28,11 @@ var crio = Runtime{
 	LogUnits:  []string{"crio.service"},
 	Drivers:   drivers,
 	Configure: configureCRIO,
-	Import:    []string{"kluster-images", "-"},
 	Holds:     script(holdsCRIO),
 	Load:      script(loadCRIO),
+	Whole:     []string{"kluster-images", "-"},
 	Debug:     []string{"crictl", "--runtime-endpoint", crioSocket},
-	Mirror:    crioMirror,
+	Mirrors:   Mirrors{Files: crioMirrors},
 	StateDir:  crioStorage,
 	Volumes:   []string{"/var/lib/containers"},
 	Store: Store{
@@ -78,7 +77,7 @@ func configureCRIO(s Settings) ([]nodespec.File, error) {
 		{Path: "/etc/containers/storage.conf", Mode: 0o644, Data: storage},
 		textFile("/etc/containers/policy.json", `{"default": [{"type": "insecureAcceptAnything"}]}`+"\n"),
 		textFile("/etc/containers/registries.conf", "unqualified-search-registries = ['docker.io']\n"),
-		textFile(path.Join(crioRegistries, "kluster.conf"), "# Mirrors are files beside this one.\n"),
+		textFile(path.Join(crioRegistries, "kluster.conf"), crioLoopback),
 		crictlFile(crioSocket),
 	}
 	if len(s.Hook) == 0 {
@@ -87,6 +86,16 @@ func configureCRIO(s Settings) ([]nodespec.File, error) {
 	hook, err := crioHook(s.Hook)
 	return append(files, hook), err
 }
+
+// crioLoopback has registries on the node's own loopback asked without TLS, as
+// containerd and Docker do by themselves. Mirrors are files beside it.
+const crioLoopback = `[[registry]]
+location = "localhost"
+insecure = true
+[[registry]]
+location = "127.0.0.1"
+insecure = true
+`
 
 func crioRuntime(s Settings) tomlTree {
 	runtimes := tomlTree{}
@@ -152,18 +161,4 @@ func crioHook(command []string) (nodespec.File, error) {
 		return nodespec.File{}, fmt.Errorf("encoding an OCI hook: %w", err)
 	}
 	return textFile(path.Join(crioHooks, "kluster.json"), string(text)+"\n"), nil
-}
-
-// mirrorHost is a URL's host and port, and whether it is asked without TLS.
-func mirrorHost(url string) (host string, insecure bool) {
-	if host, ok := strings.CutPrefix(url, "http://"); ok {
-		return host, true
-	}
-	return strings.TrimPrefix(url, "https://"), false
-}
-
-func crioMirror(m Mirror) nodespec.File {
-	host, insecure := mirrorHost(m.URL)
-	text := fmt.Sprintf("[[registry]]\nlocation = %q\n[[registry.mirror]]\nlocation = %q\ninsecure = %t\n", m.Of, host, insecure)
-	return textFile(path.Join(crioRegistries, m.Of+".conf"), text)
 }

@@ -19,18 +19,23 @@ var holdsDockerd string
 //go:embed load/dockerd-import.sh
 var loadDockerd string
 
+// mirrorsUnit is the proxy that asks mirrors of registries; see nodeagent/mirrors.
+const mirrorsUnit = "kluster-mirrors.service"
+
 // dockerd is Docker Engine with Mirantis' cri-dockerd before it.
 var dockerd = Runtime{
-	Name:      "cri-dockerd",
-	Reports:   "docker",
-	Socket:    dockerdSocket,
-	Units:     []string{"containerd.service", "docker.service", "cri-docker.service"},
-	LogUnits:  []string{"docker.service", "cri-docker.service"},
+	Name:    "cri-dockerd",
+	Reports: "docker",
+	Socket:  dockerdSocket,
+	// Docker Engine can be told of mirrors of Docker Hub alone, so that all of its pulls
+	// go through a proxy.
+	Units:     []string{"containerd.service", mirrorsUnit, "docker.service", "cri-docker.service"},
+	LogUnits:  []string{mirrorsUnit, "docker.service", "cri-docker.service"},
 	Drivers:   drivers,
 	Configure: configureDockerd,
-	Import:    []string{nodespec.NodeBinary, "docker-load", "/var/lib/docker"},
 	Holds:     script(holdsDockerd),
 	Load:      script(loadDockerd),
+	Whole:     script(loadDockerd),
 	Debug:     []string{"crictl", "--runtime-endpoint", dockerdSocket},
 	StateDir:  "/var/lib/docker",
 	// containerd keeps the state of Docker's containers.
@@ -47,7 +52,6 @@ var dockerd = Runtime{
 	Gates: []Gate{{Name: "ExtendWebSocketsToKubelet", Value: false, Since: "v1.36"}},
 	Limits: []string{
 		"the OCI runtime is one for all pods of a node: no RuntimeClass picks another",
-		"images are pulled from a mirror only if they are Docker Hub's",
 		"no image volumes, user namespaces, pod-level statistics or container events",
 		"containers see the product name and UUID of the host",
 	},

@@ -6,7 +6,7 @@ import (
 )
 
 func TestLogUnits(t *testing.T) {
-	want := []string{"kubelet.service", "containerd.service", "docker.service", "cri-docker.service", "crio.service"}
+	want := []string{"kubelet.service", "containerd.service", "kluster-mirrors.service", "docker.service", "cri-docker.service", "crio.service"}
 	if got := LogUnits(append(All(), All()...)...); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

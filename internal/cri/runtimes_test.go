@@ -142,21 +142,6 @@ func TestCRIOHook(t *testing.T) {
 	}
 }
 
-func TestCRIOMirror(t *testing.T) {
-	got := crioMirror(Mirror{Of: "registry.k8s.io", URL: "http://172.28.0.127:5000"})
-	var parsed map[string]any
-	parsed, ok := at(t, string(got.Data)).(map[string]any)
-	if !ok || got.Path != "/etc/containers/registries.conf.d/registry.k8s.io.conf" {
-		t.Fatalf("%s:\n%s", got.Path, got.Data)
-	}
-	want := map[string]any{"registry": []any{map[string]any{
-		"location": "registry.k8s.io", "mirror": []any{map[string]any{"location": "172.28.0.127:5000", "insecure": true}},
-	}}}
-	if diff := cmp.Diff(want, parsed); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestVolumesOfSeveral(t *testing.T) {
 	if diff := cmp.Diff([]string{"/var/lib/containerd", "/var/lib/docker"}, Volumes("containerd", "cri-dockerd")); diff != "" {
 		t.Error(diff)

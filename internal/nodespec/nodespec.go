@@ -35,7 +35,7 @@ const (
 
 // Protocol is the version of the agreement between the kluster command and the
 // kluster-node program in an image: of Node below, and of the paths.
-const Protocol = 4
+const Protocol = 5
 
 // Role of a machine in a cluster.
 type Role string
@@ -59,7 +59,17 @@ const (
 	APIPort = 16443
 	// APIServerPort is kube-apiserver's own.
 	APIServerPort = 6443
+	// MirrorsPort is where, on 127.0.0.1, runtimes that cannot be told of mirrors find
+	// a proxy that asks them.
+	MirrorsPort = 16444
+	// FirstServicePort is where the load balancer listens for the first of the ports
+	// that lead to Services of type LoadBalancer; the next follows it.
+	FirstServicePort = 20000
 )
+
+// InternalDomain ends the names of what clusters share, on their networks; no proxy is
+// asked for them.
+const InternalDomain = ".kluster.internal"
 
 // Paths in a node.
 const (
@@ -83,6 +93,11 @@ const (
 	// NetworkFile is what the pod network service tells the CNI plugin: the
 	// node's pod ranges, a PodRanges as JSON.
 	NetworkFile = "/run/kluster/pod-ranges.json"
+	// PolicySocket is where the address plugin asks whether a new pod's network
+	// policies hold; it is there while there are policies. PolicyMark, too, and it
+	// outlives a restart of the node.
+	PolicySocket = "/run/kluster/policy.sock"
+	PolicyMark   = "/var/lib/kluster/policies"
 	// BootRecord is what kluster-node's steps took at the last boot, a JSON
 	// object per line: name, start, end, error.
 	BootRecord = "/run/kluster/boot-steps.jsonl"
@@ -95,6 +110,23 @@ const (
 	// beside its container runtime.
 	KubeletDropIns = "/etc/kubernetes/kubelet.conf.d"
 	RuntimeDropIn  = KubeletDropIns + "/05-runtime.conf"
+	// AuthoritiesDir holds further certificate authorities that a node trusts, PEM files
+	// NAME.crt. It is Debian's folder for them.
+	AuthoritiesDir = "/usr/local/share/ca-certificates"
+	// MirrorsDir holds what a node knows of mirrors of registries: for each source
+	// that tells it of some a file NAME.json, a list of Mirror as JSON. Those of the
+	// file that comes first by name are asked first.
+	MirrorsDir = "/etc/kluster/mirrors.d"
+	// MirrorsTrusted is the folder of MirrorsAuthority alone, which a runtime without a
+	// configuration of mirrors trusts besides the system's authorities.
+	MirrorsTrusted   = "/run/kluster/mirrors/trusted"
+	MirrorsAuthority = MirrorsTrusted + "/kluster-mirrors.pem"
+	// BalancerManifests is a folder for "kubectl apply -k": MetalLB, which serves
+	// Services of type LoadBalancer.
+	BalancerManifests = "/usr/local/share/kluster/metallb"
+	// AdminConf is kubeadm's kubeconfig of the cluster's administrator, on control
+	// planes.
+	AdminConf = "/etc/kubernetes/admin.conf"
 	// LoadBalancerConfig is haproxy's configuration in the load balancer.
 	LoadBalancerConfig = "/etc/haproxy/haproxy.cfg"
 )
@@ -126,6 +158,9 @@ type Node struct {
 	ServiceSubnets []netip.Prefix `json:"serviceSubnets"`
 	// CNI is "default" or "none".
 	CNI string `json:"cni"`
+	// BalancerAddrs are what Services of type LoadBalancer get addresses from; empty
+	// where kluster does not serve these.
+	BalancerAddrs []AddrRange `json:"balancerAddrs,omitempty"`
 	// DNSSearch, if not nil, replaces the search list of resolv.conf.
 	DNSSearch []string `json:"dnsSearch,omitempty"`
 	// KeepDNSSearch is true when DNSSearch was not asked for.
@@ -142,6 +177,33 @@ type Node struct {
 	RuntimePatches     []string `json:"runtimePatches,omitempty"`
 	RuntimeJSONPatches []string `json:"runtimeJSONPatches,omitempty"`
 }
+
+// Sources of mirrors, the one that is asked first first; see MirrorsDir.
+const (
+	MirrorsOfCluster = "10-cluster"
+	MirrorsOfUser    = "20-user"
+	MirrorsOfCaches  = "30-caches"
+)
+
+// Mirror says where images of a registry are to be had besides from itself.
+type Mirror struct {
+	// Of is the registry's host as images name it, with a port if it is not 443:
+	// "docker.io", "registry.example:5000".
+	Of string `json:"of"`
+	// Endpoints are the URLs that are asked for them, one after the other, before the
+	// registry itself: "http://cache.example:5000", or "https://mirror.example/hub" if
+	// its images have names that begin with "hub/".
+	Endpoints []string `json:"endpoints"`
+}
+
+// AddrRange is all addresses from First to Last, which are of one family.
+type AddrRange struct {
+	First netip.Addr `json:"first"`
+	Last  netip.Addr `json:"last"`
+}
+
+// String gives "FIRST-LAST".
+func (r AddrRange) String() string { return r.First.String() + "-" + r.Last.String() }
 
 // PodRanges is NetworkFile's form.
 type PodRanges struct {

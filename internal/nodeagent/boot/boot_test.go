@@ -14,7 +14,7 @@ import (
 var repairs = []string{
 	"user-namespace", "cgroup-mounts-writable", "mount-setuid", "shared-mounts", "cgroup-v1-unscoped",
 	"cgroup-v1-misc", "cgroup-v1-unified", "cgroup-v1-kubelet", "booted-mark", "machine-id", "product-files", "kernel-log",
-	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment", "static-pods",
+	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment", "authorities", "static-pods",
 	"runtime-configuration", "kubelet-runtime", "pod-network-configuration",
 }
 
@@ -78,7 +78,7 @@ func TestReadNode(t *testing.T) {
 		name, text, want string
 		fails            bool
 	}{
-		{"cluster", `{"protocol":4,"cluster":"c","name":"n"}`, "n", false},
+		{"cluster", `{"protocol":5,"cluster":"c","name":"n"}`, "n", false},
 		{"other protocol", `{"protocol":99,"name":"n"}`, "", true},
 		{"damaged", `{`, "", true},
 	} {

@@ -35,6 +35,9 @@ func configureRuntime(ctx context.Context, m *Machine) error {
 			return err
 		}
 	}
+	if err := m.tellMirrors(runtime); err != nil {
+		return err
+	}
 	return m.enableUnits(runtime)
 }
 

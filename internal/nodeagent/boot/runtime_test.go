@@ -52,8 +52,8 @@ func TestUnitsStartInTheirOrder(t *testing.T) {
 	m.Node.Runtime = "cri-dockerd"
 	mustStep(t, m, "runtime-configuration")
 	const file = "/etc/systemd/system/docker.service.d/10-kluster-runtime.conf"
-	if text := m.text(t, file); !strings.Contains(text, "\nAfter=containerd.service\n") {
-		t.Errorf("docker does not start after containerd:\n%s", text)
+	if text := m.text(t, file); !strings.Contains(text, "\nAfter=containerd.service kluster-mirrors.service\n") {
+		t.Errorf("docker does not start after containerd and its proxy:\n%s", text)
 	}
 	m.Node.Runtime = "containerd"
 	mustStep(t, m, "runtime-configuration")

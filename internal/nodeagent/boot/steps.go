@@ -88,6 +88,11 @@ var Steps = []Step{
 		Run:  passProxy,
 	},
 	{
+		Name: "authorities", Needed: true, When: (*Machine).hasNewAuthorities,
+		Why: "the node's programs do not trust the certificate authorities that they are to trust, and images are not pulled",
+		Run: trustAuthorities,
+	},
+	{
 		Name: "static-pods", Needed: true, When: (*Machine).isControlPlane,
 		Why: "the kubelet looks for a folder of static pods that is missing every 20 seconds only",
 		Run: makeManifestsFolder,

@@ -1,6 +1,9 @@
 // Package registry serves container images to the nodes of a cluster, read-only and
 // over plain HTTP. It is for the few that a pod always pulls, though the node has
-// them, and only as large as that.
+// them, and only as large as that. The registries that people push to and that cache
+// others (internal/registries) run distribution's program. This one serves the very
+// layout that nodes are loaded with, from where that was streamed to: distribution
+// would need it pushed, or written anew in the form of its own storage.
 package registry
 
 import (
