@@ -1,0 +1,285 @@
+// Package registries keeps the registries that all clusters share: a local one, to
+// which the host pushes and from which nodes pull under one name, and pull-through
+// caches of others. Each is a machine of its own that runs distribution's registry out
+// of a node image. It stays when clusters go, and is put on the network of each that
+// uses it.
+package registries
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
+	"github.com/kluster-project/kluster/provider"
+)
+
+// Manager works on the registries of one provider.
+type Manager struct {
+	provider provider.Provider
+	reporter status.Reporter
+}
+
+// New returns a Manager.
+func New(p provider.Provider, r status.Reporter) *Manager { return &Manager{provider: p, reporter: r} }
+
+// Ensure makes a registry that runs and answers, unless it does already. image, asked
+// only if it must be made, names the node image to make it of. What it makes it
+// removes again when it fails.
+func (m *Manager) Ensure(ctx context.Context, s Spec, image func(context.Context) (string, error)) error {
+	node, err := m.find(ctx, s)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s, err)
+	}
+	made := node == nil
+	if made {
+		if node, err = m.create(ctx, s, image); err != nil {
+			return fmt.Errorf("making the %s: %w", s, err)
+		}
+	}
+	if err = m.start(ctx, *node, s); err == nil {
+		if made {
+			m.tellUpstream(ctx, *node, s)
+		}
+		return nil
+	}
+	err = fmt.Errorf("starting the %s: %w", s, portHint(err))
+	if !made {
+		return err
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return errors.Join(err, m.remove(clean, *node))
+}
+
+// portHint adds what to do about a port that is taken.
+func portHint(err error) error {
+	if !errors.Is(err, provider.ErrPortTaken) {
+		return err
+	}
+	return failure.With(err, failure.Hint("choose another port: --port of kluster registry create, registries.local.hostPort in a configuration file"), failure.Exit(failure.CodeHost))
+}
+
+// find is the machine of a registry, nil if there is none. One of the same name that
+// is for something else is an error.
+func (m *Manager) find(ctx context.Context, s Spec) (*provider.Node, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{Label: ""})
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(nodes, func(n provider.Node) bool { return n.Name == s.Name() })
+	if i < 0 {
+		return nil, nil
+	}
+	had, err := specOf(nodes[i])
+	if err != nil {
+		return nil, err
+	}
+	if had != s {
+		return nil, failure.New(fmt.Sprintf("%s is there already, as the %s", s.Name(), had),
+			failure.Hint("use it as it is, or remove it with all that it holds: kluster registry delete %s", s.Name()), failure.Exit(failure.CodeHost))
+	}
+	return &nodes[i], nil
+}
+
+// create makes the machine. Its name is the lock: when another process has made it
+// since, it is that one's, which both may start.
+func (m *Manager) create(ctx context.Context, s Spec, image func(context.Context) (string, error)) (*provider.Node, error) {
+	ref, err := image(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := m.machine(ctx, s, ref)
+	if err != nil {
+		return nil, err
+	}
+	node, err := m.provider.CreateNode(ctx, spec)
+	if err == nil {
+		return &node, nil
+	}
+	if errors.Is(err, provider.ErrNameTaken) {
+		if other, ferr := m.find(ctx, s); other != nil || ferr != nil {
+			return other, ferr
+		}
+		return nil, failure.With(err, failure.Hint("what has that name is not kluster's: remove or rename it"), failure.Exit(failure.CodeHost))
+	}
+	return nil, err
+}
+
+// machine is what a registry runs in. It is on the engine's default network, for the
+// way to upstream, and clusters' networks come and go.
+func (m *Manager) machine(ctx context.Context, s Spec, image string) (provider.NodeSpec, error) {
+	label, err := json.Marshal(s)
+	if err != nil {
+		return provider.NodeSpec{}, fmt.Errorf("encoding what it is: %w", err)
+	}
+	host, err := m.provider.Host(ctx)
+	if err != nil {
+		return provider.NodeSpec{}, err
+	}
+	spec := provider.NodeSpec{
+		Name: s.Name(), Image: image, Restart: true, StopSignal: "SIGTERM",
+		Labels:  map[string]string{Label: string(label), nodespec.LabelNode: s.Name()},
+		Command: []string{program, "serve", configFile}, Volumes: []string{dataFolder},
+		Env: map[string]string{"OTEL_TRACES_EXPORTER": "none"}, // else it sends traces to a collector
+	}
+	if s.IsCache() {
+		for name, value := range host.ProxyEnv {
+			spec.Env[name], spec.Env[strings.ToLower(name)] = value, value
+		}
+	} else {
+		spec.Ports = []provider.Port{{NodePort: port, HostPort: s.HostPort, Protocol: "tcp", HostAddr: loopback}}
+	}
+	return spec, nil
+}
+
+// Connect puts a registry on a network, where it is found by the name in Endpoint.
+func (m *Manager) Connect(ctx context.Context, s Spec, network string) error {
+	node, err := m.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	if node == nil {
+		return &NotFoundError{Name: s.Name()}
+	}
+	return m.provider.Connect(ctx, node.ID, network, []string{s.host()})
+}
+
+// Info is a registry as it is now.
+type Info struct {
+	Name     string   `json:"name"`
+	Kind     string   `json:"kind"`               // "registry" or "cache"
+	Address  string   `json:"address,omitempty"`  // of the local registry, "localhost:5001"
+	Upstream string   `json:"upstream,omitempty"` // of a cache
+	URL      string   `json:"url,omitempty"`      // where a cache asks it
+	Endpoint string   `json:"endpoint"`           // for nodes and pods
+	State    string   `json:"state"`
+	Clusters []string `json:"clusters"` // that are connected
+	Bytes    int64    `json:"bytes"`    // on disk; 0 when it does not run
+	Image    string   `json:"image"`
+	Spec     Spec     `json:"-"`
+}
+
+// List describes every registry, by name.
+func (m *Manager) List(ctx context.Context) ([]Info, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{Label: ""})
+	if err != nil {
+		return nil, err
+	}
+	clusters, err := m.networks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(nodes))
+	for _, n := range nodes {
+		s, err := specOf(n)
+		if err != nil {
+			return nil, err
+		}
+		info := Info{
+			Name: n.Name, Kind: "registry", Address: s.Address(), Upstream: s.Upstream, URL: s.URL, Endpoint: s.Endpoint(),
+			State: string(n.State), Clusters: []string{}, Image: n.Image, Spec: s, Bytes: m.size(ctx, n),
+		}
+		if s.IsCache() {
+			info.Kind = "cache"
+		}
+		for _, network := range n.Networks {
+			if cluster, ok := clusters[network]; ok {
+				info.Clusters = append(info.Clusters, cluster)
+			}
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// networks are those of clusters, each with the cluster's name.
+func (m *Manager) networks(ctx context.Context) (map[string]string, error) {
+	list, err := m.provider.Networks(ctx, provider.Selector{nodespec.LabelCluster: ""})
+	if err != nil {
+		return nil, err
+	}
+	clusters := map[string]string{}
+	for _, n := range list {
+		clusters[n.Name] = n.Labels[nodespec.LabelCluster]
+	}
+	return clusters, nil
+}
+
+// Delete removes registries with all that they hold, all of them when names is empty,
+// and names those it removed. One that clusters use stays unless force is set, and
+// then nothing is removed.
+func (m *Manager) Delete(ctx context.Context, names []string, force bool) ([]string, error) {
+	chosen, err := m.Choose(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range chosen {
+		if len(i.Clusters) > 0 && !force {
+			return nil, failure.New(fmt.Sprintf("%s is used by %s", i.Name, strings.Join(i.Clusters, ", ")),
+				failure.Hint("--force removes it all the same; pulls of its images then fail there"), failure.Exit(failure.CodeHost))
+		}
+	}
+	var gone []string
+	for _, i := range chosen {
+		if err := m.remove(ctx, provider.Node{Name: i.Name}); err != nil {
+			return gone, err
+		}
+		gone = append(gone, i.Name)
+	}
+	return gone, nil
+}
+
+func (m *Manager) remove(ctx context.Context, n provider.Node) error {
+	return m.provider.Remove(ctx, provider.Selector{Label: "", nodespec.LabelNode: n.Name})
+}
+
+// Choose are the registries of these names, which are those of machines or, for a
+// cache, of its upstream; all when names is empty.
+func (m *Manager) Choose(ctx context.Context, names []string) ([]Info, error) {
+	infos, err := m.List(ctx)
+	if err != nil || len(names) == 0 {
+		return infos, err
+	}
+	known := map[string]Info{}
+	for _, i := range infos {
+		known[i.Name] = i
+		if i.Upstream != "" {
+			known[i.Upstream] = i
+		}
+	}
+	chosen := map[string]Info{}
+	for _, name := range names {
+		i, ok := known[name]
+		if !ok {
+			return nil, &NotFoundError{Name: name, Known: slices.Sorted(maps.Keys(known))}
+		}
+		chosen[i.Name] = i
+	}
+	return slices.SortedFunc(maps.Values(chosen), func(a, b Info) int { return strings.Compare(a.Name, b.Name) }), nil
+}
+
+// NotFoundError is a registry that does not exist.
+type NotFoundError struct {
+	Name  string
+	Known []string
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("no registry %q", e.Name) }
+
+// ExitCode is that of bad input.
+func (e *NotFoundError) ExitCode() int { return 2 }
+
+// Hint lists what there is.
+func (e *NotFoundError) Hint() string {
+	if len(e.Known) == 0 {
+		return "make one with: kluster registry create"
+	}
+	return "there is: " + strings.Join(e.Known, ", ")
+}
