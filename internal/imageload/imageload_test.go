@@ -334,7 +334,7 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	w := NewStream(&out)
+	w := NewStream(&out, nil)
 	err = s.Read(t.Context(), all(s), func(l Layer, r io.Reader) error {
 		to, err := w.Layer(l)
 		if err != nil {
@@ -424,7 +424,7 @@ func FuzzArchive(f *testing.F) {
 			}
 		}
 		_, _ = read(t, s, all(s))
-		if err := NewStream(io.Discard).Close(s.Images()); err != nil {
+		if err := NewStream(io.Discard, nil).Close(s.Images()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -241,7 +241,9 @@ type verified struct {
 	left int64
 }
 
-func verify(r io.Reader, l Layer) *verified {
+// Verify gives what r holds, and in place of the end an error if that is not what the
+// digest and the size of a layer say.
+func Verify(r io.Reader, l Layer) io.Reader {
 	sum := digest.Digest(l.Digest.String()).Verifier()
 	return &verified{r: io.TeeReader(r, sum), sum: sum, left: l.Size}
 }

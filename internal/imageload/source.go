@@ -93,7 +93,7 @@ func (s *files) Read(ctx context.Context, wanted map[v1.Hash]bool, put func(l La
 		}
 	}
 	return s.tree.read(ctx, names, func(name string, r io.Reader) error {
-		if err := put(layers[name], verify(r, layers[name])); err != nil {
+		if err := put(layers[name], Verify(r, layers[name])); err != nil {
 			return fmt.Errorf("layer %s: %w", layers[name].Digest, err)
 		}
 		return nil

@@ -16,6 +16,7 @@ import (
 // Names of files in archives, and annotations of an index's entries: an image's whole
 // name, and its tag.
 const (
+	planFile     = "layers.json"
 	layoutFile   = "oci-layout"
 	indexFile    = "index.json"
 	manifestFile = "manifest.json"
@@ -24,21 +25,53 @@ const (
 	layoutText   = `{"imageLayoutVersion":"1.0.0"}`
 )
 
+// LayerMark is the owner's name, in a stream's headers, of a file that is a layer: who
+// reads it can tell before it knows what the images are.
+const LayerMark = "layer"
+
 // Stream writes images for a node: an OCI image layout that is an archive of docker's
 // too, with only some of the layers. What names the images comes last, so that of a
 // stream which ends early no runtime makes anything.
 type Stream struct {
 	tar  *tar.Writer
+	plan []*Image
 	done map[string]bool
 }
 
-// NewStream begins a stream.
-func NewStream(w io.Writer) *Stream { return &Stream{tar.NewWriter(w), map[string]bool{}} }
+// NewStream begins a stream of images, of which as much is known as their source knows
+// before it is read.
+func NewStream(w io.Writer, all []*Image) *Stream {
+	return &Stream{tar.NewWriter(w), all, map[string]bool{}}
+}
+
+// planned is a layer in the plan, with which a stream that has layers begins: for each
+// image the layers from the lowest up. A reader learns from it what lies on what.
+type planned struct {
+	File   string  `json:"file"`
+	DiffID v1.Hash `json:"diffID"`
+}
+
+func (s *Stream) writePlan() error {
+	var plan [][]planned
+	for _, img := range s.plan {
+		var layers []planned
+		for _, l := range img.Layers {
+			layers = append(layers, planned{blob(l.Digest), l.DiffID})
+		}
+		plan = append(plan, layers)
+	}
+	return s.json(planFile, plan)
+}
 
 // Layer begins a layer's file, whose Size bytes are then to be written to the result.
 func (s *Stream) Layer(l Layer) (io.Writer, error) {
+	if !s.done[planFile] {
+		if err := s.writePlan(); err != nil {
+			return nil, err
+		}
+	}
 	s.done[blob(l.Digest)] = true
-	return s.tar, s.header(blob(l.Digest), l.Size)
+	return s.tar, s.header(blob(l.Digest), l.Size, LayerMark)
 }
 
 // Close writes what makes images of the layers, and ends the stream.
@@ -137,15 +170,17 @@ func (s *Stream) once(name string, text []byte) error {
 		return nil
 	}
 	s.done[name] = true
-	if err := s.header(name, int64(len(text))); err != nil {
+	if err := s.header(name, int64(len(text)), ""); err != nil {
 		return err
 	}
 	_, err := s.tar.Write(text)
 	return err
 }
 
-func (s *Stream) header(name string, size int64) error {
-	return s.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size, ModTime: time.Unix(0, 0)})
+func (s *Stream) header(name string, size int64, owner string) error {
+	return s.tar.WriteHeader(&tar.Header{
+		Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size, ModTime: time.Unix(0, 0), Uname: owner,
+	})
 }
 
 // blob is where a layout has the file of a digest.
