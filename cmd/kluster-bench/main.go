@@ -24,6 +24,8 @@ type flags struct {
 	kind, kindImage, kindProbe string
 	only, json, doc, from      string
 	runtimes, oci, image       string
+	loads                      string
+	layerMB                    int
 	amounts                    bench.Amounts
 	rounds                     int
 	idle, timeout              time.Duration
@@ -48,6 +50,8 @@ func parse(args []string) (flags, error) {
 	set.IntVar(&f.amounts.Burst, "burst", 20, "of each pair: how many pods start at once")
 	set.IntVar(&f.amounts.Idle, "idle-pods", 30, "of each pair: how many pods idle while memory is read")
 	set.IntVar(&f.amounts.ArchiveMB, "import", 200, "of each pair: size in `MB` of the image that is imported")
+	set.StringVar(&f.loads, "load", "", "measure loads of an image into three nodes instead: with those of the `LIST` "+strings.Join(cri.Names(), ",")+", or all")
+	set.IntVar(&f.layerMB, "layer", 80, "of each load: size in `MB` of each of the image's five large layers")
 	set.StringVar(&f.json, "json", "", "`FILE` to write everything measured to")
 	set.StringVar(&f.doc, "doc", "", "`FILE` with the marks that the table is written between")
 	set.StringVar(&f.from, "from", "", "measure nothing: `FILE` of an earlier run to make the table of")
@@ -61,10 +65,12 @@ func parse(args []string) (flags, error) {
 		return f, errors.New("-n must be at least 1")
 	case (f.kind == "") != (f.kindImage == ""):
 		return f, errors.New("-kind and -kind-image go together")
-	case f.runtimes == "" && f.oci+f.image != "":
-		return f, errors.New("-oci-runtimes and -image are for -runtimes")
-	case f.runtimes != "" && f.only+f.kind+f.addWorker != "":
-		return f, errors.New("-runtimes measures nothing else: leave out -only, -kind and -add-worker")
+	case f.runtimes == "" && f.oci != "":
+		return f, errors.New("-oci-runtimes is for -runtimes")
+	case f.runtimes+f.loads == "" && f.image != "":
+		return f, errors.New("-image is for -runtimes and -load")
+	case f.runtimes+f.loads != "" && f.only+f.kind+f.addWorker != "" || f.runtimes != "" && f.loads != "":
+		return f, errors.New("-runtimes and -load measure nothing else: give one of them, and leave out -only, -kind and -add-worker")
 	}
 	if err := f.amounts.Check(); err != nil {
 		return f, err
@@ -131,6 +137,11 @@ func measure(ctx context.Context, f flags) (*bench.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-runtimes and -oci-runtimes: %w", err)
 	}
+	if f.loads != "" {
+		if pairs, err = bench.ParsePairs(f.loads, cri.OCINames()[0]); err != nil {
+			return nil, fmt.Errorf("-load: %w", err)
+		}
+	}
 	e, err := engine.New(ctx)
 	if err != nil {
 		return nil, err
@@ -144,22 +155,19 @@ func measure(ctx context.Context, f flags) (*bench.Report, error) {
 	opt := bench.Options{
 		Cases: cases, Rounds: f.rounds, Idle: f.idle, Timeout: f.timeout, Amounts: f.amounts, Env: env, Talk: os.Stderr,
 	}
-	if f.runtimes != "" {
-		return measureRuntimes(ctx, e, wanted, opt, pairs, f.image)
+	if f.runtimes+f.loads != "" {
+		report, tools, err := bench.PrepareRuntimes(ctx, e, bench.Exec, wanted, pairs, f.image)
+		switch {
+		case err != nil:
+			return nil, err
+		case f.loads != "":
+			return report, bench.RunLoads(ctx, e, tools, f.layerMB, opt, report)
+		}
+		return report, bench.RunRuntimes(ctx, e, tools, opt, report)
 	}
 	report, tools, err := bench.Prepare(ctx, e, bench.Exec, wanted)
 	if err != nil {
 		return nil, err
 	}
 	return report, bench.Run(ctx, e, tools, opt, report)
-}
-
-func measureRuntimes(
-	ctx context.Context, e *engine.Engine, wanted bench.Wanted, opt bench.Options, pairs []bench.Pair, image string,
-) (*bench.Report, error) {
-	report, tools, err := bench.PrepareRuntimes(ctx, e, bench.Exec, wanted, pairs, image)
-	if err != nil {
-		return nil, err
-	}
-	return report, bench.RunRuntimes(ctx, e, tools, opt, report)
 }

@@ -16,8 +16,10 @@ func TestParse(t *testing.T) {
 		"at least 1":       {"-n", "0"},
 		`unknown argument`: {"1,3"},
 		"not defined":      {"-nodes", "3"},
-		"are for":          {"-oci-runtimes", "crun"},
+		"is for -runtimes": {"-oci-runtimes", "crun"},
+		"and -load":        {"-image", "x"},
 		"nothing else":     {"-runtimes", "all", "-only", "1"},
+		"one of them":      {"-runtimes", "all", "-load", "all"},
 		"0 pods at once":   {"-runtimes", "all", "-burst", "0"},
 	} {
 		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), want) {

@@ -8,5 +8,6 @@
 // whoever made it; the clock starts with the tool's process.
 //
 // RunRuntimes measures container runtimes instead: what the starts of pods, their
-// memory and the import of images are with each.
+// memory and the import of images are with each. RunLoads measures how long an image
+// takes into all nodes of a cluster, against what kind does.
 package bench

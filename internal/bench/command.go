@@ -20,6 +20,8 @@ type Command struct {
 	// Env are variables besides this process's own, "K=V".
 	Env   []string
 	Stdin string
+	// Input is a file to read instead of Stdin, "" for none.
+	Input string
 	// Talk, if not nil, is where its stderr goes as it comes.
 	Talk io.Writer
 }
@@ -46,6 +48,14 @@ func Exec(ctx context.Context, c Command) (Outcome, error) {
 	cmd := exec.CommandContext(ctx, c.Program, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.Stdin), &stdout, &stderr
+	if c.Input != "" {
+		input, err := os.Open(c.Input)
+		if err != nil {
+			return Outcome{}, fmt.Errorf("reading what %s is to read: %w", filepath.Base(c.Program), err)
+		}
+		defer input.Close()
+		cmd.Stdin = input
+	}
 	if c.Talk != nil {
 		cmd.Stderr = io.MultiWriter(&stderr, c.Talk)
 	}

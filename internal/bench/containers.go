@@ -35,6 +35,12 @@ type Engine interface {
 	Machine(ctx context.Context) (Machine, error)
 	// Image describes an image by name.
 	Image(ctx context.Context, ref string) (Image, error)
+	// LoadImage reads an archive of images from a file, and RemoveImage removes one by
+	// name, if it is there.
+	LoadImage(ctx context.Context, file string) error
+	RemoveImage(ctx context.Context, ref string) error
+	// Meter makes a Meter, which listens on this machine alone.
+	Meter(ctx context.Context) (Meter, error)
 	// Containers lists those that run and have a label of this value.
 	Containers(ctx context.Context, label, value string) ([]Container, error)
 	// ReadFile reads a small file in a running container, without running

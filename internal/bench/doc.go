@@ -9,14 +9,18 @@ import (
 // marks are the lines of a page between which it holds the last table.
 type marks struct{ begin, end string }
 
-// The marks of the two kinds of table: none can take the other's place.
+// The marks of the kinds of table: none can take the other's place.
 var (
 	benchMarks   = marks{"<!-- bench: written by make bench, do not edit -->\n", "<!-- bench: end -->\n"}
 	runtimeMarks = marks{"<!-- runtimes: written by make bench, do not edit -->\n", "<!-- runtimes: end -->\n"}
+	loadMarks    = marks{"<!-- load: written by make bench, do not edit -->\n", "<!-- load: end -->\n"}
 )
 
 func (r *Report) marks() marks {
-	if r.Settings.Runtimes != nil {
+	switch {
+	case r.Settings.Load != nil:
+		return loadMarks
+	case r.Settings.Runtimes != nil:
 		return runtimeMarks
 	}
 	return benchMarks

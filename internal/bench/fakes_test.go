@@ -34,6 +34,9 @@ type fakeEngine struct {
 	scripts    []string
 	scratch    string
 	scratchEnd int
+	loaded     []int64 // sizes of archives
+	forgotten  []string
+	sent       map[string]int64
 }
 
 func (e *fakeEngine) Machine(context.Context) (Machine, error) {
@@ -216,3 +219,26 @@ func node(name string, ready corev1.ConditionStatus, images ...string) *corev1.N
 	}
 	return n
 }
+
+func (e *fakeEngine) LoadImage(_ context.Context, file string) error {
+	data, err := os.ReadFile(file)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loaded = append(e.loaded, int64(len(data)))
+	return err
+}
+
+func (e *fakeEngine) RemoveImage(_ context.Context, ref string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forgotten = append(e.forgotten, ref)
+	return nil
+}
+
+func (e *fakeEngine) Meter(context.Context) (Meter, error) { return e, nil }
+
+func (e *fakeEngine) Env() []string { return []string{"METER=1"} }
+
+func (e *fakeEngine) Sent(context.Context) (map[string]int64, error) { return e.sent, nil }
+
+func (e *fakeEngine) Close() error { return nil }

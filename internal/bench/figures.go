@@ -38,7 +38,11 @@ type Figure struct {
 
 // Summarize computes all figures from the samples: ratios first.
 func (r *Report) Summarize() {
-	if r.Settings.Runtimes != nil {
+	switch {
+	case r.Settings.Load != nil:
+		r.summarizeLoads()
+		return
+	case r.Settings.Runtimes != nil:
 		r.summarizeRuntimes()
 		return
 	}

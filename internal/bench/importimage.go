@@ -1,21 +1,8 @@
 package bench
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"os"
-	"runtime"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 const (
@@ -42,87 +29,11 @@ func (p *pairCluster) importImage(ctx context.Context, s *RuntimeSample) error {
 	return nil
 }
 
-// writeImageFile writes the archive to import and gives its size in bytes. It is on
-// the disk when this returns, so that nothing of it is written later.
-func writeImageFile(file string, megabytes int) (size int64, err error) {
-	out, err := os.Create(file)
-	if err != nil {
-		return 0, fmt.Errorf("making an image to import: %w", err)
-	}
-	defer out.Close()
-	if err = writeImage(out, megabytes); err == nil {
-		err = out.Sync()
-	}
-	info, statErr := out.Stat()
-	if err = errors.Join(err, statErr); err != nil {
-		return 0, fmt.Errorf("making an image to import: %w", err)
-	}
-	return info.Size(), nil
-}
-
-// writeImage writes an archive in the form that engines save images in, with layers
-// that are not compressed, and cannot be. It is always the same for a size.
-func writeImage(w io.Writer, megabytes int) error {
-	out := tar.NewWriter(w)
-	random := rand.NewChaCha8([32]byte{})
-	config := v1.ConfigFile{Architecture: runtime.GOARCH, OS: "linux", RootFS: v1.RootFS{Type: "layers"}}
-	image := tarball.Descriptor{RepoTags: []string{importRef}}
+// importArchive is the image to import, with layers of so many 10^6 bytes in all.
+func importArchive(megabytes int) madeImage {
+	img := madeImage{ref: importRef}
 	for i := range importLayers {
-		layer, err := randomLayer(random, i+1, megabytes)
-		if err != nil {
-			return err
-		}
-		digest := hexSum(layer)
-		name := digest + "/layer.tar"
-		if err := addFile(out, name, layer); err != nil {
-			return err
-		}
-		image.Layers = append(image.Layers, name)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, v1.Hash{Algorithm: "sha256", Hex: digest})
-		config.History = append(config.History, v1.History{CreatedBy: "kluster-bench"})
+		img.layers = append(img.layers, madeLayer{seed: uint64(i + 1), files: megabytes, size: importFileSize})
 	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
-	image.Config = hexSum(text) + ".json"
-	manifest, err := json.Marshal(tarball.Manifest{image})
-	if err != nil {
-		return err
-	}
-	return errors.Join(addFile(out, image.Config, text), addFile(out, "manifest.json", manifest), out.Close())
-}
-
-// randomLayer is a layer with so many files.
-func randomLayer(random io.Reader, number, files int) ([]byte, error) {
-	var layer bytes.Buffer
-	out := tar.NewWriter(&layer)
-	folder := fmt.Sprintf("layer-%d/", number)
-	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: folder, Mode: 0o755}); err != nil {
-		return nil, err
-	}
-	content := make([]byte, importFileSize)
-	for i := range files {
-		if _, err := io.ReadFull(random, content); err != nil {
-			return nil, err
-		}
-		if err := addFile(out, fmt.Sprintf("%sfile-%d", folder, i+1), content); err != nil {
-			return nil, err
-		}
-	}
-	err := out.Close()
-	return layer.Bytes(), err
-}
-
-func addFile(out *tar.Writer, name string, content []byte) error {
-	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
-		return err
-	}
-	_, err := out.Write(content)
-	return err
-}
-
-func hexSum(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	return img
 }

@@ -31,6 +31,9 @@ type Report struct {
 	// measured container runtimes.
 	Runtimes       []RuntimeSample `json:"runtimes,omitempty"`
 	RuntimeFigures []RuntimeFigure `json:"runtimeFigures,omitempty"`
+	// Loads and LoadFigures stand for them in a run that measured loads.
+	Loads       []LoadSample `json:"loads,omitempty"`
+	LoadFigures []LoadFigure `json:"loadFigures,omitempty"`
 }
 
 // Versions of what was measured.
@@ -51,6 +54,8 @@ type Settings struct {
 	FloorOn string `json:"floorOn"`
 	// Runtimes is nil unless container runtimes were measured, and nothing else.
 	Runtimes *RuntimeSettings `json:"runtimes,omitempty"`
+	// Load is nil unless loads were measured, and nothing else.
+	Load *LoadSettings `json:"load,omitempty"`
 }
 
 // FloorSample is one start of etcd and kube-apiserver. Seconds count from the
@@ -151,8 +156,13 @@ func (r *Report) Failed() error {
 			failed++
 		}
 	}
+	for _, s := range r.Loads {
+		if s.Error != "" {
+			failed++
+		}
+	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d measurements failed", failed, len(r.Floor)+len(r.Samples)+len(r.Runtimes))
+		return fmt.Errorf("%d of %d measurements failed", failed, len(r.Floor)+len(r.Samples)+len(r.Runtimes)+len(r.Loads))
 	}
 	return nil
 }

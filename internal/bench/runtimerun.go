@@ -32,7 +32,7 @@ func RunRuntimes(ctx context.Context, engine Engine, tools []RuntimeTool, opt Op
 	report.Settings.Runtimes.Amounts = opt.Amounts
 	return r.prepared(ctx, func(ctx context.Context) (err error) {
 		r.archive = filepath.Join(r.temp, "image.tar")
-		if report.Settings.Runtimes.ArchiveBytes, err = writeImageFile(r.archive, opt.Amounts.ArchiveMB); err != nil {
+		if report.Settings.Runtimes.ArchiveBytes, err = importArchive(opt.Amounts.ArchiveMB).writeFile(r.archive); err != nil {
 			return err
 		}
 		return r.rounds(ctx)

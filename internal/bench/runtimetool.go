@@ -14,8 +14,13 @@ type RuntimeTool struct {
 	PodImage string
 	// Load imports an archive into all nodes of a cluster, Has fails unless the
 	// container runtime of a node has an image.
-	Load func(cluster, archive string) Command
-	Has  func(cluster, node, image string) Command
+	// LoadImage loads an image that the engine has, and Forget removes images from a node.
+	Load      func(cluster, archive string) Command
+	LoadImage func(cluster, image string) Command
+	Has       func(cluster, node, image string) Command
+	Forget    func(cluster, node string, images []string) Command
+	// Whole is the command in a node that imports a whole archive from its stdin.
+	Whole []string
 }
 
 // podImages are parts of names of images for pods that only wait, smallest first.
@@ -38,14 +43,21 @@ func (t Tool) withPair(p Pair, image, podImage string) (RuntimeTool, error) {
 		cmd.Args = append(cmd.Args, words...)
 		return cmd
 	}
+	debug := func(cluster, node string, words ...string) Command {
+		args := []string{"exec", "--cluster", cluster, node, "--"}
+		return Command{Program: t.Program, Args: slices.Concat(args, runtime.Debug, words)}
+	}
 	return RuntimeTool{
-		Tool: t, Pair: p, PodImage: podImage,
+		Tool: t, Pair: p, PodImage: podImage, Whole: runtime.Whole,
 		Load: func(cluster, archive string) Command {
 			return Command{Program: t.Program, Args: []string{"load", "--cluster", cluster, "--archive", archive}}
 		},
-		Has: func(cluster, node, image string) Command {
-			args := []string{"exec", "--cluster", cluster, node, "--"}
-			return Command{Program: t.Program, Args: slices.Concat(args, runtime.Debug, []string{"inspecti", "-q", image})}
+		LoadImage: func(cluster, image string) Command {
+			return Command{Program: t.Program, Args: []string{"load", "--cluster", cluster, image}}
+		},
+		Has: func(cluster, node, image string) Command { return debug(cluster, node, "inspecti", "-q", image) },
+		Forget: func(cluster, node string, images []string) Command {
+			return debug(cluster, node, append([]string{"rmi"}, images...)...)
 		},
 	}, nil
 }

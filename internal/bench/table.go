@@ -10,7 +10,10 @@ import (
 
 // Table writes the report as Markdown that also reads well as it is.
 func (r *Report) Table() string {
-	if r.Settings.Runtimes != nil {
+	switch {
+	case r.Settings.Load != nil:
+		return r.loadTable()
+	case r.Settings.Runtimes != nil:
 		return r.runtimeTable()
 	}
 	var b strings.Builder
@@ -65,10 +68,14 @@ func (r *Report) origin() []string {
 // where says when and on what machine the figures were taken.
 func (r *Report) where() []string {
 	m := r.Machine
+	floor := ""
+	if r.Settings.FloorOn != "" {
+		floor = "; the floor's disk: " + r.Settings.FloorOn
+	}
 	return []string{
 		fmt.Sprintf("%s, %d rounds, %s", r.Date.UTC().Format(time.DateOnly), r.Settings.Rounds, commitText(r.Commit)),
 		fmt.Sprintf("%s, %d cores, %.0f GiB, kernel %s, %s", m.CPU, m.Cores, float64(m.MemoryBytes)/(1<<30), m.Kernel, m.OS),
-		fmt.Sprintf("Docker Engine %s, %s, cgroup v%s; the floor's disk: %s", m.Engine, m.StorageDriver, m.CgroupVersion, r.Settings.FloorOn),
+		fmt.Sprintf("Docker Engine %s, %s, cgroup v%s%s", m.Engine, m.StorageDriver, m.CgroupVersion, floor),
 		"load of the last minute before each measurement, the bench's own included: " + r.loads().text(Ratio),
 	}
 }
@@ -83,6 +90,11 @@ func (r *Report) loads() *Spread {
 	}
 	for _, s := range r.Runtimes {
 		all = append(all, s.Load)
+	}
+	for _, s := range r.Loads {
+		if s.Load > 0 {
+			all = append(all, s.Load)
+		}
 	}
 	return SpreadOf(all)
 }
@@ -199,6 +211,11 @@ func (r *Report) failures() []string {
 	for _, s := range r.Runtimes {
 		if s.Error != "" {
 			all = append(all, fmt.Sprintf("round %d, %s: %s", s.Round, s.Pair, oneLine(s.Error)))
+		}
+	}
+	for _, s := range r.Loads {
+		if s.Error != "" {
+			all = append(all, fmt.Sprintf("round %d, %s %s: %s", s.Round, s.Runtime, s.Way, oneLine(s.Error)))
 		}
 	}
 	return all

@@ -15,7 +15,7 @@ import (
 // TestWriteImage reads the archive with other code than that which wrote it.
 func TestWriteImage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image.tar")
-	size, err := writeImageFile(file, 2)
+	size, err := importArchive(2).writeFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,8 +26,19 @@ func TestWriteImage(t *testing.T) {
 	if err := validate.Image(img); err != nil {
 		t.Error(err)
 	}
-	if layers, err := img.Layers(); err != nil || len(layers) != importLayers {
-		t.Errorf("%d layers, %v", len(layers), err)
+	layers, err := img.Layers()
+	if err != nil || len(layers) != importLayers {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	for i, l := range layers {
+		var plain bytes.Buffer
+		r, err := l.Uncompressed()
+		if err == nil {
+			_, err = plain.ReadFrom(r)
+		}
+		if want := importArchive(2).sizes()[i]; err != nil || int64(plain.Len()) != want {
+			t.Errorf("layer %d has %d bytes, %v, want %d", i, plain.Len(), err, want)
+		}
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -46,14 +57,14 @@ func TestWriteImage(t *testing.T) {
 		t.Errorf("it was compressed to %d bytes", small.Len())
 	}
 	var again bytes.Buffer
-	if err := writeImage(&again, 2); err != nil || !bytes.Equal(again.Bytes(), data) {
+	if err := importArchive(2).write(&again); err != nil || !bytes.Equal(again.Bytes(), data) {
 		t.Errorf("the second archive is another one: %v", err)
 	}
 }
 
 func TestImportName(t *testing.T) {
 	var archive bytes.Buffer
-	if err := writeImage(&archive, 1); err != nil {
+	if err := importArchive(1).write(&archive); err != nil {
 		t.Fatal(err)
 	}
 	m, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil })
@@ -63,7 +74,7 @@ func TestImportName(t *testing.T) {
 }
 
 func TestWriteImageFileFails(t *testing.T) {
-	if _, err := writeImageFile(filepath.Join(t.TempDir(), "missing", "image.tar"), 1); err == nil {
+	if _, err := importArchive(1).writeFile(filepath.Join(t.TempDir(), "missing", "image.tar")); err == nil {
 		t.Error("a file was written into a folder that is not there")
 	}
 }
