@@ -1,32 +1,21 @@
-// Package addons renders what kluster puts into a fresh cluster beside what
-// kubeadm does, as objects for a server-side apply.
 package addons
 
 import (
 	"bytes"
-	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
+	"slices"
 	"text/template"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
 )
-
-//go:embed manifests/*.yaml
-var files embed.FS
-
-// Addon is one addition to a cluster.
-type Addon struct {
-	Name string
-	file string
-	// late: nothing of a create waits for it, and its pods would take processors
-	// from those that it does wait for.
-	late bool
-	// wanted says whether a cluster with these values gets it.
-	wanted func(Values) bool
-}
 
 // OCILabel is, with the name of an OCI runtime behind it, the label of nodes whose
 // pods can pick that.
@@ -34,63 +23,144 @@ const OCILabel = "oci.kluster.dev/"
 
 // Values are what the manifests depend on.
 type Values struct {
-	ProvisionerImage string // of local-path-provisioner
-	HelperImage      string // with sh, mkdir and rm
-	PodNetwork       bool   // whether kluster's own pod network is used
+	// Images are the whole names of container images by the last part of their
+	// repositories. Templates have them as {{image "NAME"}}.
+	Images map[string]string
+	// PodNetwork: kluster's own pod network is used.
+	PodNetwork bool
 	// OCIRuntimes are those that pods can pick on some node.
 	OCIRuntimes []string
+	// Cluster is the cluster's name, Kubernetes its version, "v1.36.3", and Subnets
+	// are those of its nodes' own network.
+	Cluster, Kubernetes string
+	Subnets             []netip.Prefix
 }
 
-var runtimeClasses = Addon{"runtime classes", "runtime-classes.yaml", true, func(v Values) bool { return len(v.OCIRuntimes) > 0 }}
-
-var all = []Addon{
-	{"pod network roles", "pod-network.yaml", false, func(v Values) bool { return v.PodNetwork }},
-	runtimeClasses,
-	{"default storage class", "local-path.yaml", true, func(Values) bool { return true }},
+func (v Values) functions() template.FuncMap {
+	return template.FuncMap{"image": func(name string) (string, error) {
+		if ref := v.Images[name]; ref != "" {
+			return ref, nil
+		}
+		return "", fmt.Errorf("there is no image %q", name)
+	}}
 }
 
-// Early gives the objects that a cluster needs to get ready, in the order to apply
-// them.
-func Early(v Values) ([]*unstructured.Unstructured, error) { return render(v, false) }
-
-// Late gives those that can wait until pods of the others run.
-func Late(v Values) ([]*unstructured.Unstructured, error) { return render(v, true) }
-
-// RuntimeClasses gives those of OCI runtimes.
-func RuntimeClasses(names []string) ([]*unstructured.Unstructured, error) {
-	v := Values{OCIRuntimes: names}
-	if !runtimeClasses.wanted(v) {
-		return nil, nil
+// expand fills in a template.
+func (v Values) expand(name, text string) ([]byte, error) {
+	t, err := template.New(name).Option("missingkey=error").Funcs(v.functions()).Parse(text)
+	if err != nil {
+		return nil, err
 	}
-	return runtimeClasses.render(v)
+	var out bytes.Buffer
+	err = t.Execute(&out, v)
+	return out.Bytes(), err
 }
 
-func render(v Values, late bool) ([]*unstructured.Unstructured, error) {
+// BuiltIn gives the objects of a part that every cluster with these values gets, in
+// the order to apply them.
+func (t *Table) BuiltIn(part Part, v Values) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
-	for _, a := range all {
-		if a.late != late || !a.wanted(v) {
+	for _, a := range t.all {
+		if a.BuiltIn != part {
 			continue
 		}
-		objects, err := a.render(v)
+		objects, err := a.Render(v, nil)
 		if err != nil {
-			return nil, fmt.Errorf("rendering add-on %q: %w", a.Name, err)
+			return nil, err
 		}
 		out = append(out, objects...)
 	}
 	return out, nil
 }
 
-func (a Addon) render(v Values) ([]*unstructured.Unstructured, error) {
-	t, err := template.New(a.file).Option("missingkey=error").ParseFS(files, "manifests/"+a.file)
+// RuntimeClasses gives those of OCI runtimes.
+func (t *Table) RuntimeClasses(names []string) ([]*unstructured.Unstructured, error) {
+	return t.find("runtime-classes").Render(Values{OCIRuntimes: names}, nil)
+}
+
+// Render gives an add-on's objects in the order to apply them. files are the texts of
+// its Files, several where a file is a pattern.
+func (a *Addon) Render(v Values, files [][][]byte) ([]*unstructured.Unstructured, error) {
+	if len(files) != len(a.Files) {
+		return nil, fmt.Errorf("add-on %s has %d files, and %d were given", a.Name, len(a.Files), len(files))
+	}
+	v.Images = maps.Clone(v.Images) // a template may name those that the table lists
+	maps.DeleteFunc(v.Images, func(name, _ string) bool { return !slices.Contains(a.Images, name) })
+	var out []*unstructured.Unstructured
+	add := func(name string, text []byte) error {
+		objects, err := decode(text)
+		if err != nil {
+			return fmt.Errorf("add-on %s: %s: %w", a.Name, name, err)
+		}
+		out = append(out, objects...)
+		return nil
+	}
+	for i, texts := range files {
+		for _, text := range texts {
+			if err := add(a.Files[i].Path, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, m := range a.own {
+		text, err := v.expand(m.name, m.text)
+		if err != nil {
+			return nil, fmt.Errorf("add-on %s: %w", a.Name, err)
+		}
+		if err := add(m.name, text); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range a.Patches {
+		if err := p.apply(v, out); err != nil {
+			return nil, fmt.Errorf("add-on %s: patch of %s %s: %w", a.Name, p.Kind, p.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// apply changes the objects that a patch is for.
+func (p Patch) apply(v Values, objects []*unstructured.Unstructured) error {
+	text, err := v.expand("patch", p.Patch)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var text bytes.Buffer
-	if err := t.Execute(&text, v); err != nil {
-		return nil, err
+	operations, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return err
 	}
+	patch, err := jsonpatch.DecodePatch(operations)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, o := range objects {
+		if o.GetKind() != p.Kind || p.Name != "" && o.GetName() != p.Name {
+			continue
+		}
+		found = true
+		before, err := o.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		after, err := patch.Apply(before)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(after, &o.Object); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return errors.New("there is no such object")
+	}
+	return nil
+}
+
+// decode reads YAML documents. Empty documents are nothing.
+func decode(text []byte) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	for documents := yaml.NewYAMLOrJSONDecoder(&text, 4096); ; {
+	for documents := yamlutil.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096); ; {
 		o := &unstructured.Unstructured{}
 		err := documents.Decode(&o.Object)
 		if errors.Is(err, io.EOF) {
@@ -99,8 +169,12 @@ func (a Addon) render(v Values) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(o.Object) > 0 {
-			objects = append(objects, o)
+		if len(o.Object) == 0 {
+			continue
 		}
+		if o.GetKind() == "" || o.GetName() == "" {
+			return nil, errors.New("a document is no object: it has no kind or no name")
+		}
+		objects = append(objects, o)
 	}
 }

@@ -16,27 +16,41 @@ func kinds(objects []*unstructured.Unstructured) map[string]*unstructured.Unstru
 	return all
 }
 
+func table(t *testing.T) *Table {
+	t.Helper()
+	all, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func builtIn(t *testing.T, part Part, v Values) []*unstructured.Unstructured {
+	t.Helper()
+	if v.Images == nil {
+		v.Images = map[string]string{"local-path-provisioner": "example.com/provisioner:1", "busybox": "example.com/busybox:1"}
+	}
+	objects, err := table(t).BuiltIn(part, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
 // rendered are all objects of a cluster with these values, and fails where one
 // comes twice.
 func rendered(t *testing.T, v Values) map[string]*unstructured.Unstructured {
 	t.Helper()
-	early, err := Early(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	late, err := Late(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := kinds(append(early, late...))
-	if len(all) != len(early)+len(late) {
+	objects := append(builtIn(t, Early, v), builtIn(t, Late, v)...)
+	all := kinds(objects)
+	if len(all) != len(objects) {
 		t.Error("an object is in two add-ons")
 	}
 	return all
 }
 
 func TestRender(t *testing.T) {
-	all := rendered(t, Values{ProvisionerImage: "example.com/provisioner:1", HelperImage: "example.com/busybox:1", PodNetwork: true})
+	all := rendered(t, Values{PodNetwork: true})
 	for _, want := range []string{
 		"ClusterRole kluster:pod-network", "ClusterRoleBinding kluster:pod-network",
 		"StorageClass standard", "Deployment local-path-provisioner", "ConfigMap local-path-config",
@@ -65,7 +79,7 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderWithoutPodNetwork(t *testing.T) {
-	all := rendered(t, Values{ProvisionerImage: "p", HelperImage: "h"})
+	all := rendered(t, Values{})
 	if _, ok := all["ClusterRole kluster:pod-network"]; ok {
 		t.Error("roles of a pod network that is not there")
 	}
@@ -75,11 +89,7 @@ func TestRenderWithoutPodNetwork(t *testing.T) {
 }
 
 func TestNothingEarlyRunsPods(t *testing.T) {
-	early, err := Early(Values{PodNetwork: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range early {
+	for _, o := range builtIn(t, Early, Values{PodNetwork: true}) {
 		if _, ok, _ := unstructured.NestedMap(o.Object, "spec", "template"); ok {
 			t.Errorf("%s %s takes processors from what a create waits for", o.GetKind(), o.GetName())
 		}

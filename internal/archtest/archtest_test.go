@@ -61,10 +61,10 @@ type layer struct {
 
 // layers, lowest first: a package imports from its own and from those below.
 var layers = []layer{
-	{"leaves", []string{"internal/failure", "internal/imageload", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/trace", "internal/wait", "internal/shell", "internal/golden", "internal/redact", "internal/bundle", "internal/inventory", "internal/journal", "configs"}},
+	{"leaves", []string{"internal/failure", "internal/imageload", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/trace", "internal/wait", "internal/shell", "internal/golden", "internal/redact", "internal/bundle", "internal/offline", "internal/inventory", "internal/journal", "configs"}},
 	{"facts", []string{"internal/cri", "internal/config", "internal/kubeconfig", "internal/kubeadm", "internal/addons", "internal/loadbalancer"}},
 	{"siblings", []string{"provider", "node-image", "e2e", "internal/nodeagent"}},
-	{"views", []string{"internal/logs", "internal/doctor"}},
+	{"views", []string{"internal/logs", "internal/doctor", "internal/registries"}},
 	{"cluster", []string{"internal/cluster"}},
 	{"runs", []string{"internal/e2e"}},
 	{"cli", []string{"internal/cli"}},
@@ -145,8 +145,8 @@ func TestBans(t *testing.T) {
 }
 
 // engineWords are an engine's own commands, variables and packages, which only
-// its provider may tell a user.
-var engineWords = regexp.MustCompile(`\bdocker [a-z]|\bDOCKER_|\bdocker\.(io|service|sock)\b`)
+// its provider may tell a user. (Debian's package has the name of Docker Hub's images.)
+var engineWords = regexp.MustCompile(`\bdocker [a-z]|\bDOCKER_|\bdocker\.(service|sock)\b|\binstall docker\.io\b`)
 
 // TestEngineWords looks at the texts of all that lies between the provider and
 // the programs.

@@ -14,7 +14,7 @@ import (
 )
 
 func newBuildCmd(a *app) *cobra.Command {
-	return newGroupCmd("build", "Build what clusters are made of", newBuildNodeImageCmd(a), newBuildPruneCmd(a))
+	return newGroupCmd("build", "Build what clusters are made of", newBuildNodeImageCmd(a))
 }
 
 // buildNodeImageOptions are the flags of "build node-image".

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,4 +93,14 @@ func (a *app) ociRuntimeNames(*cobra.Command, []string, string) ([]string, cobra
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return options.OCIRuntimes, cobra.ShellCompDirectiveNoFileComp
+}
+
+// addonNames completes add-ons that are not on the command line yet.
+func (a *app) addonNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	options, err := a.deps.Config()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	left := slices.DeleteFunc(slices.Clone(options.Addons), func(name string) bool { return slices.Contains(args, name) })
+	return left, cobra.ShellCompDirectiveNoFileComp
 }

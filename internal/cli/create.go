@@ -37,9 +37,19 @@ a kind configuration file is accepted as it is.
 --runtime and --oci-runtime say what runs the containers of all nodes; in a file
 each node can have its own.
 
+--addon installs an add-on (kluster addon list) before create returns.
+
 --ephemeral is for CI: etcd does not wait for the disk, and of each container
 some 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
 crash of the host; a node that is killed or restarted still loses nothing.
+
+--port 8080:80 publishes a port of the cluster's Services of type LoadBalancer
+on 127.0.0.1: port 8080 of the host then leads to port 80 of the first of them
+that answers there. A Linux host reaches them by their own addresses, too.
+
+--registry and --cache make use of a local registry and of pull-through caches,
+which are made when there are none and stay when the cluster goes (see kluster
+registry).
 
 --trace FILE writes when each step of each node began and ended, as a Chrome
 trace, and prints the chain of what the end had to wait for.
@@ -50,6 +60,8 @@ When a create fails or is interrupted, whatever it made is removed again, unless
 const createExample = `  kluster create --nodes 3
   kluster create --name two --control-planes 1 --workers 2
   kluster create --runtime cri-o --oci-runtime crun
+  kluster create --addon metrics-server
+  kluster create --nodes 3 --port 8080:80 --port 8443:443
   kluster create --config cluster.yaml
   kluster create --config - < kind.yaml`
 
@@ -84,7 +96,12 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVar(&opts.flags.KubernetesVersion, "kubernetes-version", "", "Kubernetes version (default: the newest that kluster knows)")
 	f.StringVar(&opts.flags.Runtime, "runtime", "", "container runtime of all nodes: "+strings.Join(cri.Names(), ", ")+" (default: the file's, else "+cri.Default+")")
 	f.StringVar(&opts.flags.OCIRuntime, "oci-runtime", "", "OCI runtime of all nodes: "+strings.Join(cri.OCINames(), ", ")+" (default: the file's, else runc)")
+	f.StringArrayVar(&opts.flags.Mirrors, "registry-mirror", nil, "`REGISTRY=URL` to ask for images of a registry before itself; several times for several")
 	f.BoolVar(&ephemeral, "ephemeral", false, "spare the disk: etcd does not wait for it, container logs are short")
+	f.StringSliceVar(&opts.flags.Addons, "addon", nil, "install this add-on too (repeatable)")
+	f.StringArrayVarP(&opts.flags.Ports, "port", "p", nil, "port of the host for Services of type LoadBalancer: `[ADDRESS:]HOSTPORT:PORT`, also with @loadbalancer behind it (repeatable)")
+	f.BoolVar(&opts.flags.Registry, "registry", false, "share the local registry: what is pushed to localhost:5001 can be used by that name")
+	f.StringArrayVar(&opts.flags.Caches, "cache", nil, cacheUsage)
 	f.StringVar(&opts.kubeconfig, "kubeconfig", "", "`FILE` to merge the context into (default: $KUBECONFIG or ~/.kube/config)")
 	f.DurationVar(&opts.wait, "wait", 5*time.Minute, "how long to wait for the nodes")
 	f.BoolVar(&opts.retain, "retain", false, "keep what a failed create has made")
@@ -93,6 +110,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	complete(cmd, "kubernetes-version", a.kubernetesVersions)
 	complete(cmd, "runtime", a.runtimeNames)
 	complete(cmd, "oci-runtime", a.ociRuntimeNames)
+	complete(cmd, "addon", a.addonNames)
 	addListSteps(a, cmd)
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/logs"
+	"github.com/kluster-project/kluster/internal/registries"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -31,13 +32,34 @@ type Clusters interface {
 	ControlPlane(ctx context.Context, name string) (string, error)
 	Images(ctx context.Context) ([]cluster.ImageInfo, error)
 	BuildImage(ctx context.Context, spec nodeimage.Spec) (cluster.ImageInfo, error)
+	// SaveBundle writes what other machines need, and LoadBundle brings it there.
+	SaveBundle(ctx context.Context, w io.Writer, opt cluster.SaveOptions) (*cluster.BundleInfo, error)
+	LoadBundle(ctx context.Context, r io.ReaderAt, size int64, source cluster.SuiteSource) (*cluster.BundleInfo, error)
+	// Top begins to look at what a cluster uses.
+	Top(ctx context.Context, name string) (cluster.Looker, error)
+	// Prune removes what no cluster uses.
+	Prune(ctx context.Context, opt cluster.PruneOptions) (*cluster.Pruned, error)
 	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
 	Load(ctx context.Context, opt cluster.LoadOptions) error
+	// Addons lists add-ons, and with a cluster which of them it has.
+	Addons(ctx context.Context, name string) ([]cluster.AddonInfo, error)
+	// InstallAddons gives the names of all that were installed.
+	InstallAddons(ctx context.Context, opt cluster.AddonOptions) ([]string, error)
+	UninstallAddons(ctx context.Context, opt cluster.AddonOptions) error
 	Exec(ctx context.Context, name, node string, cmd provider.Command) error
 	// ExportLogs takes all logs of a cluster into a folder.
 	ExportLogs(ctx context.Context, opt cluster.ExportOptions) (*logs.Summary, error)
 	// NodeLogs writes a node's journal, or what the load balancer printed.
 	NodeLogs(ctx context.Context, name, node string, opt cluster.LogOptions, stdout, stderr io.Writer) error
+	CreateRegistries(ctx context.Context, opt cluster.RegistryOptions) ([]registries.Info, error)
+	Registries(ctx context.Context) ([]registries.Info, error)
+	// DeleteRegistries removes those named, or all.
+	DeleteRegistries(ctx context.Context, names []string, force bool) ([]string, error)
+	// ConnectRegistries gives a cluster those named, or all.
+	ConnectRegistries(ctx context.Context, cluster string, names []string) ([]string, error)
+	// GiveCredentials lets nodes pull with the user's credentials of registries, or has
+	// those that they have renewed.
+	GiveCredentials(ctx context.Context, cluster string, registries []string) ([]string, error)
 	// PrepareConformance gives a cluster what Kubernetes' conformance specs start
 	// and pull.
 	PrepareConformance(ctx context.Context, name string) error

@@ -133,7 +133,7 @@ func newE2ERunCmd(a *app, runs ...func(context.Context, *app, *e2eRunOptions) er
 // addSpecFlags adds flags that say which specs run, and how.
 func (o *e2eRunOptions) addSpecFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, sig-..., cri, kluster")
+	f.StringVar(&o.Suite, "suite", smokeSuite, "`NAME` of the suite: conformance, node-conformance, smoke, networkpolicy, sig-..., cri, kluster")
 	f.StringVar(&o.Filter.Labels, "label-filter", "", "only specs with these labels, as ginkgo's `QUERY`")
 	f.StringArrayVar(&o.Filter.Focus, "focus", nil, "only specs whose name matches this `REGEXP` (repeatable)")
 	f.StringArrayVar(&o.Filter.Skip, "skip", nil, "no specs whose name matches this `REGEXP` (repeatable)")

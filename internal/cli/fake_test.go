@@ -18,6 +18,8 @@ import (
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/offline"
+	"github.com/kluster-project/kluster/internal/registries"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -38,7 +40,7 @@ func fakeDeps() Deps {
 			return []netip.Prefix{netip.MustParsePrefix("172.28.0.0/24")}, nil
 		},
 		Config: func() (config.Options, error) {
-			return config.Options{KubernetesVersions: []string{"v1.36.3", "v1.35.4"}, Runtimes: []string{"containerd"}}, nil
+			return config.Options{KubernetesVersions: []string{"v1.36.3", "v1.35.4"}, Runtimes: []string{"containerd"}, Addons: []string{"figures", "ingress"}}, nil
 		},
 		CacheDir: func() (string, error) { return os.Getenv("FAKE_CACHE"), nil },
 		RaiseInotify: func(w io.Writer) error {
@@ -128,7 +130,7 @@ func (f *fakeClusters) Create(ctx context.Context, opt cluster.CreateOptions) (*
 	})
 	return &cluster.Summary{
 		Name: info.Name, Context: cluster.ContextName(info.Name), Nodes: info.Nodes, Took: 11 * time.Second, Seconds: 11,
-		Notes: []string{"a note"},
+		Notes: []string{"a note"}, Addons: opt.Config.Addons,
 	}, f.save(append(infos, info))
 }
 
@@ -264,9 +266,90 @@ func (f *fakeClusters) Kubeconfig(_ context.Context, name string, internal bool)
 	return fmt.Appendf(nil, "current-context: %s\ninternal: %v\n", cluster.ContextName(name), internal), nil
 }
 
+// CreateRegistries makes none that stay.
+func (f *fakeClusters) CreateRegistries(_ context.Context, opt cluster.RegistryOptions) ([]registries.Info, error) {
+	if os.Getenv("FAKE_ERROR") == "port" {
+		return nil, failure.With(provider.ErrPortTaken, failure.Hint("choose another port"), failure.Exit(failure.CodeHost))
+	}
+	var made []registries.Info
+	if opt.Local != nil {
+		s := registries.Local(*opt.Local)
+		made = append(made, registries.Info{Name: s.Name(), Kind: "registry", Address: s.Address(), State: "running", Clusters: []string{}})
+	}
+	for _, c := range opt.Caches {
+		s := registries.Cache(c.Registry, c.URL)
+		made = append(made, registries.Info{Name: s.Name(), Kind: "cache", Upstream: s.Upstream, URL: s.URL, State: "running", Clusters: []string{}})
+	}
+	return made, nil
+}
+
+// Registries are always the same two.
+func (f *fakeClusters) Registries(ctx context.Context) ([]registries.Info, error) {
+	local, hub := 5001, config.Cache{Registry: "docker.io"}
+	all, err := f.CreateRegistries(ctx, cluster.RegistryOptions{Local: &local, Caches: []config.Cache{hub}})
+	if err == nil {
+		all[1].Clusters, all[1].Bytes = []string{"one", "two"}, 123_400_000
+	}
+	return all, err
+}
+
+func (f *fakeClusters) DeleteRegistries(_ context.Context, names []string, force bool) ([]string, error) {
+	switch {
+	case slices.Contains(names, "none"):
+		return nil, &registries.NotFoundError{Name: "none", Known: []string{"docker.io"}}
+	case len(names) == 0 && !force:
+		return nil, failure.New("kluster-cache-docker.io is used by one, two", failure.Hint("--force removes it all the same"), failure.Exit(failure.CodeHost))
+	case len(names) == 0:
+		names = []string{"kluster-cache-docker.io", "kluster-registry"}
+	}
+	return names, nil
+}
+
+func (f *fakeClusters) ConnectRegistries(_ context.Context, cluster string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = []string{"kluster-registry of " + cluster}
+	}
+	return names, nil
+}
+
+func (f *fakeClusters) GiveCredentials(_ context.Context, cluster string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = []string{"those that " + cluster + " has"}
+	}
+	return names, nil
+}
+
 func (f *fakeClusters) Load(_ context.Context, opt cluster.LoadOptions) error {
 	f.reporter.Start(fmt.Sprintf("loading %v %s%s %s into %s %v verify=%v",
 		opt.Images, opt.Archive, opt.Layout, opt.Name, opt.Cluster, opt.Nodes, opt.Verify), 0)(nil)
+	return nil
+}
+
+// Addons are two, of which every cluster has the first.
+func (f *fakeClusters) Addons(_ context.Context, name string) ([]cluster.AddonInfo, error) {
+	infos := []cluster.AddonInfo{
+		{Name: "figures", Description: "figures of pods", Images: []string{"registry.example/figures:v1"}},
+		{Name: "ingress", Description: "ways in", Requires: []string{"figures"}},
+	}
+	if name != "" {
+		if os.Getenv("FAKE_ERROR") == "stopped" {
+			return nil, errors.New("no API")
+		}
+		infos[0].State = "installed"
+	}
+	return infos, nil
+}
+
+func (f *fakeClusters) InstallAddons(_ context.Context, opt cluster.AddonOptions) ([]string, error) {
+	f.reporter.Start(fmt.Sprintf("installing %v into %s within %v", opt.Names, opt.Cluster, opt.Wait), 0)(nil)
+	return append([]string{"figures"}, opt.Names...), nil
+}
+
+func (f *fakeClusters) UninstallAddons(_ context.Context, opt cluster.AddonOptions) error {
+	if slices.Contains(opt.Names, "figures") {
+		return failure.New(`add-on "figures" is required by ingress`, failure.Exit(failure.CodeUsage))
+	}
+	f.reporter.Start(fmt.Sprintf("removing %v from %s within %v", opt.Names, opt.Cluster, opt.Wait), 0)(nil)
 	return nil
 }
 
@@ -328,4 +411,70 @@ func (f *fakeClusters) PrepareCRI(context.Context, string) ([]cluster.PlacedImag
 
 func (f *fakeClusters) ConformanceImages(context.Context, string) ([]cluster.PlacedImage, error) {
 	return nil, nil
+}
+
+func (f *fakeClusters) SaveBundle(ctx context.Context, w io.Writer, opt cluster.SaveOptions) (*cluster.BundleInfo, error) {
+	f.reporter.Note("saving %q %q e2e=%v %q", opt.Kubernetes, opt.Runtimes, opt.E2E, opt.Addons)
+	_, err := io.WriteString(w, "a bundle\n")
+	if os.Getenv("FAKE_ERROR") == "wait" { // until interrupted
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return fakeBundle(9), nil
+}
+
+func (f *fakeClusters) LoadBundle(_ context.Context, r io.ReaderAt, size int64, _ cluster.SuiteSource) (*cluster.BundleInfo, error) {
+	text, err := io.ReadAll(io.NewSectionReader(r, 0, size))
+	if err == nil && string(text) != "a bundle\n" {
+		err = &offline.ForeignError{Why: "it is empty"}
+	}
+	return fakeBundle(size), err
+}
+
+func fakeBundle(size int64) *cluster.BundleInfo {
+	return &cluster.BundleInfo{Size: size, Contents: offline.Contents{
+		Format: 1, Kubernetes: []string{"v1.36.3"}, Runtimes: []string{"containerd"}, E2E: true,
+	}}
+}
+
+func (f *fakeClusters) Prune(_ context.Context, opt cluster.PruneOptions) (*cluster.Pruned, error) {
+	if os.Getenv("FAKE_ERROR") == "busy" {
+		return &cluster.Pruned{}, errors.New("a build is using the cache")
+	}
+	f.reporter.Note("pruning unused=%v dry-run=%v", opt.Unused, opt.DryRun)
+	return &cluster.Pruned{DryRun: opt.DryRun, CacheBytes: 7e6, Items: []cluster.PrunedItem{
+		{Kind: cluster.PrunedImage, Name: "kluster/node:old", Bytes: 1220e6},
+		{Kind: cluster.PrunedCache, Name: "build-a-k", Bytes: 5e6},
+		{Kind: cluster.PrunedCache, Name: "build-b-k", Bytes: 2e6},
+	}}, nil
+}
+
+func (f *fakeClusters) Top(context.Context, string) (cluster.Looker, error) {
+	return &fakeLooker{}, nil
+}
+
+// fakeLooker is a cluster of which a node and then the API go away.
+type fakeLooker struct{ looks int }
+
+func (l *fakeLooker) Look(context.Context) (*cluster.Use, error) {
+	l.looks++
+	pods := 7
+	u := &cluster.Use{
+		Cluster: "kluster", Time: time.Unix(0, 0).UTC(), CPU: 0.5, CPUs: 2, Memory: 600 << 20, HostMemory: 24 << 30,
+		Nodes: []cluster.NodeUse{
+			{Name: "kluster-control-plane-1", Role: "control-plane", State: "running", Runtime: "containerd", CPU: 0.5, Memory: 600 << 20, MemoryLimit: 24 << 30, Pods: &pods, Ready: "True"},
+			{Name: "kluster-worker-1", Role: "worker", State: "stopped", Pods: &pods, Ready: "Unknown", Conditions: []string{"NodeStatusUnknown"}},
+			{Name: "kluster-lb", Role: "load-balancer", State: "running", Memory: 20 << 20, MemoryLimit: 24 << 30},
+		},
+	}
+	if l.looks > 2 || os.Getenv("FAKE_ERROR") == "api" {
+		u.Problem = "the API tells nothing: no answer within 2s"
+		for i := range u.Nodes {
+			u.Nodes[i].Ready, u.Nodes[i].Pods, u.Nodes[i].Conditions = "", nil, nil
+		}
+	}
+	return u, nil
 }

@@ -28,10 +28,14 @@ func TestCreateFlags(t *testing.T) {
 			[]string{
 				"--name=x", "--nodes=3", "--control-planes=3", "--workers=0", "--config=f", "--image=i",
 				"--kubernetes-version=v1.35.4", "--kubeconfig=k", "--wait=1m", "--retain", "--ephemeral", "-ojson",
+				"--registry", "--cache=docker.io", "--cache=a.example=http://b.example",
 			},
 			createOptions{
-				flags: config.Flags{Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none, Ephemeral: &yes},
-				file:  "f", kubeconfig: "k", wait: time.Minute, retain: true,
+				flags: config.Flags{
+					Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none, Ephemeral: &yes,
+					Registry: true, Caches: []string{"docker.io", "a.example=http://b.example"},
+				},
+				file: "f", kubeconfig: "k", wait: time.Minute, retain: true,
 			},
 		},
 		"the word cluster": {[]string{"cluster", "--name=x"}, createOptions{flags: config.Flags{Name: "x"}, wait: 5 * time.Minute}},

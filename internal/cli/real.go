@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/kluster-project/kluster/internal/addons"
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/cri"
@@ -64,7 +66,12 @@ func realConfig() (config.Options, error) {
 	if err != nil {
 		return config.Options{}, err
 	}
+	table, err := addons.Load()
+	if err != nil {
+		return config.Options{}, err
+	}
 	return config.Options{
+		Addons:             table.Names(),
 		KubernetesVersions: catalog.Versions(),
 		Runtimes:           cri.Names(),
 		OCIRuntimes:        cri.OCINames(),
@@ -73,7 +80,25 @@ func realConfig() (config.Options, error) {
 			_, err := os.Stat(path)
 			return err == nil
 		},
+		ReadFile: readSome,
 	}, nil
+}
+
+// mostOfFile is far above any file of certificates.
+const mostOfFile = 4 << 20
+
+// readSome reads a file of no great length.
+func readSome(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, mostOfFile+1))
+	if err == nil && len(text) > mostOfFile {
+		err = fmt.Errorf("it is larger than %d MiB", mostOfFile>>20)
+	}
+	return text, err
 }
 
 // kernelHas says whether the running kernel has a module, loaded, built in or

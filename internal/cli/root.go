@@ -41,7 +41,8 @@ func newRootCmd(a *app) *cobra.Command {
 	cmd.AddCommand(
 		newBuildCmd(a), newCreateCmd(a), newDeleteCmd(a), newGetCmd(a), newLoadCmd(a), newExecCmd(a),
 		newLogsCmd(a), newExportCmd(a),
-		newKubectlCmd(a), newRuntimeCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
+		newKubectlCmd(a), newRuntimeCmd(a), newAddonCmd(a), newRegistryCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
+		newTopCmd(a), newBundleCmd(a), newPruneCmd(a),
 	)
 	cmd.InitDefaultCompletionCmd()
 	return cmd

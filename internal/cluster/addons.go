@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
@@ -26,7 +28,7 @@ const fieldManager = "kluster"
 
 // installAddons applies those of kluster's own additions that nodes need.
 func (c *creation) installAddons(ctx context.Context) error {
-	return c.install(ctx, addons.Early)
+	return c.installBuiltIn(ctx, addons.Early)
 }
 
 // installLate applies the others when the pods of cluster DNS run. Before, theirs
@@ -40,23 +42,36 @@ func (c *creation) installLate(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return c.install(ctx, addons.Late)
+	if err := c.installBuiltIn(ctx, addons.Late); err != nil {
+		return err
+	}
+	return c.announceRegistry(ctx)
 }
 
-func (c *creation) install(ctx context.Context, render func(addons.Values) ([]*unstructured.Unstructured, error)) error {
-	manifests, err := render(addons.Values{
-		ProvisionerImage: c.images.provisioner, HelperImage: c.images.busybox,
-		PodNetwork: c.cfg.Networking.CNI == "default", OCIRuntimes: c.classes(),
-	})
+func (c *creation) installBuiltIn(ctx context.Context, part addons.Part) error {
+	table, err := addons.Load()
 	if err != nil {
 		return err
 	}
-	for _, o := range manifests {
+	objects, err := table.BuiltIn(part, c.addonValues())
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
 		if err := c.apply(ctx, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addonValues are what the manifests of add-ons depend on.
+func (c *creation) addonValues() addons.Values {
+	return addons.Values{
+		Images:     map[string]string{"local-path-provisioner": c.images.provisioner, "busybox": c.images.busybox},
+		PodNetwork: c.cfg.Networking.CNI == "default", OCIRuntimes: c.classes(),
+		Cluster: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Subnets: c.facts.Subnets,
+	}
 }
 
 // apply applies one object, on the server's side, as often as it takes: API
@@ -68,10 +83,19 @@ func (c *creation) apply(ctx context.Context, o *unstructured.Unstructured) erro
 }
 
 func applyObject(ctx context.Context, client dynamic.Interface, o *unstructured.Unstructured) error {
-	resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
-	_, err := client.Resource(resource).Namespace(o.GetNamespace()).
+	_, err := client.Resource(resourceOf(o.GroupVersionKind())).Namespace(o.GetNamespace()).
 		Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	return err
+}
+
+// resourceOf is the resource of a kind, by the rules of English, which
+// UnsafeGuessKindToResource does not know all of: it makes "gatewaies" of Gateway.
+func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
+	guess, _ := meta.UnsafeGuessKindToResource(kind)
+	if stem, ok := strings.CutSuffix(guess.Resource, "ies"); ok && strings.ContainsAny(stem[len(stem)-1:], "aeiou") {
+		guess.Resource = stem + "ys"
+	}
+	return guess
 }
 
 // labelNodes labels every node as soon as it is registered.

@@ -3,6 +3,8 @@ package cluster
 import (
 	"encoding/json"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 func TestMetadataPatchRemovesNothing(t *testing.T) {
@@ -17,6 +19,16 @@ func TestMetadataPatchRemovesNothing(t *testing.T) {
 		}
 		if string(got) != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestResourcesOfKinds(t *testing.T) {
+	for kind, want := range map[string]string{
+		"Gateway": "gateways", "NetworkPolicy": "networkpolicies", "IngressClass": "ingressclasses", "HTTPRoute": "httproutes", "Key": "keys",
+	} {
+		if got := resourceOf(schema.GroupVersionKind{Kind: kind}).Resource; got != want {
+			t.Errorf("%s: %s, want %s", kind, got, want)
 		}
 	}
 }

@@ -24,15 +24,23 @@ func (m *Manager) EnsureImage(ctx context.Context, spec ImageOptions, step statu
 	if err := findNodeBinary(spec.NodeBinary); err != nil {
 		return "", err
 	}
-	recipe, err := nodeimage.Resolve(ctx, spec, nodeimage.Env{})
+	recipe, found, err := nodeimage.Find(ctx, spec, m.cacheDir, func(ref string) (bool, error) { return m.holds(ctx, ref) })
 	if err != nil {
 		return "", err
 	}
-	_, err = m.provider.Image(ctx, recipe.Ref())
-	if err == nil || !errors.Is(err, provider.ErrNotFound) {
-		return recipe.Ref(), err
+	if found {
+		return recipe.Ref(), nil
 	}
 	return recipe.Ref(), m.buildAndLoad(ctx, recipe, step)
+}
+
+// holds says whether the engine has an image.
+func (m *Manager) holds(ctx context.Context, ref string) (bool, error) {
+	_, err := m.provider.Image(ctx, ref)
+	if errors.Is(err, provider.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // findNodeBinary says what to do where kluster was copied without its other half.

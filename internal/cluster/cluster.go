@@ -52,6 +52,7 @@ type Summary struct {
 	Context    string        `json:"context"` // of the kubeconfig
 	Kubeconfig string        `json:"kubeconfig"`
 	Nodes      []NodeInfo    `json:"nodes"`
+	Addons     []string      `json:"addons,omitempty"`
 	Notes      []string      `json:"notes,omitempty"`
 	Took       time.Duration `json:"-"`
 	Seconds    float64       `json:"seconds"`

@@ -16,6 +16,7 @@ import (
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/pki"
+	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -52,7 +53,9 @@ type creation struct {
 	runs       map[string]runs              // node name to what can run its containers
 	layers     map[string]map[string]string // image to its folders of one layer; see layersOf
 	pauseImage string
+	mirrors    map[string][]nodespec.Mirror // by source, nodespec.MirrorsOfUser and so on
 	images     images
+	secrets    []nodespec.File // credentials of registries, for every node
 	facts      facts
 	labels     map[string]string
 	addrs      map[string][]netip.Addr
@@ -66,6 +69,8 @@ type creation struct {
 	server     string        // the API's URL on the host
 	dnsRuns    chan struct{} // closed when the pods of cluster DNS run
 	notes      []string
+
+	addons *addonJob // those that were asked for, nil if none were
 }
 
 // Create makes a cluster and returns when it is ready, or removes whatever it
@@ -75,11 +80,18 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	if err != nil {
 		return nil, err
 	}
+	// Keeps Prune from the image that is about to be used. A cache that cannot be locked
+	// cannot be pruned either.
+	if release, err := nodeimage.UseCache(ctx, m.cacheDir); err == nil {
+		defer release()
+	}
 	id, cfg := rand.Text(), *opt.Config
 	c := &creation{
 		m: m.traced(ctx), opt: opt, cfg: &cfg, id: id, began: time.Now(),
 		image: map[string]string{}, runs: map[string]runs{}, layers: map[string]map[string]string{}, addrs: map[string][]netip.Addr{}, nodes: map[string]provider.Node{},
-		dnsRuns: make(chan struct{}),
+		dnsRuns: make(chan struct{}), mirrors: map[string][]nodespec.Mirror{
+			nodespec.MirrorsOfCaches: mirrorsOf(registrySpecs(cfg.Registries)),
+		},
 		labels: map[string]string{
 			nodespec.LabelCluster:  opt.Config.Name,
 			nodespec.LabelCreation: id,
@@ -87,9 +99,10 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 		},
 	}
 	var s *Summary
-	if err = runPlan(ctx, createPlan(), c); err == nil {
+	if err = runPlan(ctx, c.plan(), c); err == nil {
 		s, err = c.summary(ctx)
 	}
+	c.addons.close()
 	c.endTrace(ctx)
 	if err != nil {
 		return nil, c.fail(ctx, err)
@@ -157,7 +170,7 @@ func (c *creation) summary(ctx context.Context) (*Summary, error) {
 		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.runtimeNames(),
 		Image: c.image[c.cfg.Nodes[0].Name], Server: c.server,
 		Context: ContextName(c.cfg.Name), Kubeconfig: c.kubeconfig, Notes: c.notes,
-		Took: time.Since(c.began), Nodes: nodes,
+		Took: time.Since(c.began), Nodes: nodes, Addons: c.cfg.Addons,
 	}
 	s.Seconds = s.Took.Seconds()
 	return s, nil

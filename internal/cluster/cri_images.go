@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/shell"
 	nodeimage "github.com/kluster-project/kluster/node-image"
@@ -16,9 +14,7 @@ import (
 
 const (
 	// criRegistry is the unit that serves the images of cri-tools' specs in a node,
-	// and criRegistryURL where. It must be that port of a loopback address: there,
-	// and nowhere else, Docker Engine does without TLS unless it is configured
-	// otherwise.
+	// and criRegistryURL where.
 	criRegistry    = "kluster-registry.service"
 	criRegistryURL = "http://127.0.0.1:80"
 )
@@ -57,16 +53,12 @@ func (m *Manager) PrepareCRI(ctx context.Context, cluster string) (placed []Plac
 
 // serveInNode starts a registry in a node in the place of others.
 func (m *Manager) serveInNode(ctx context.Context, n provider.Node, images archive, registries []string) error {
-	runtime, err := m.runtimeOf(ctx, n)
-	if err != nil {
-		return err
-	}
 	stream := streamOf(images)
 	defer stream.Close()
 	if err := m.provider.CopyTo(ctx, n.ID, registryFolder, stream); err != nil {
 		return fmt.Errorf("copying the images: %w", err)
 	}
-	if err := m.pointAtItself(ctx, n, runtime, registries); err != nil {
+	if err := m.pointAtItself(ctx, n, registries); err != nil {
 		return err
 	}
 	serve := []string{nodespec.NodeBinary, "registry", registryFolder, strings.TrimPrefix(criRegistryURL, "http://")}
@@ -83,24 +75,17 @@ func (m *Manager) serveInNode(ctx context.Context, n provider.Node, images archi
 	})
 }
 
-// pointAtItself makes a node ask itself for images of registries. Not every container
-// runtime has mirrors of all registries, but all look names up.
-func (m *Manager) pointAtItself(ctx context.Context, n provider.Node, runtime cri.Runtime, registries []string) error {
+// pointAtItself makes a node ask itself for images of registries, and nobody else: the
+// registries' names lead to it too.
+func (m *Manager) pointAtItself(ctx context.Context, n provider.Node, registries []string) error {
 	line := "127.0.0.1 " + strings.Join(registries, " ")
 	name := provider.Command{Args: []string{"sh", "-c", "echo " + shell.Quote(line) + " >> /etc/hosts"}}
 	if err := m.provider.Exec(ctx, n.ID, name); err != nil {
 		return fmt.Errorf("naming the node as the registries: %w", err)
 	}
-	if runtime.Mirror == nil {
-		return nil
-	}
-	var files []nodespec.File
+	var list []nodespec.Mirror
 	for _, host := range registries {
-		files = append(files, runtime.Mirror(cri.Mirror{Of: host, URL: criRegistryURL}))
+		list = append(list, nodespec.Mirror{Of: host, Endpoints: []string{criRegistryURL}})
 	}
-	archive, err := tarOf(files, time.Now())
-	if err != nil {
-		return fmt.Errorf("packing the files of %s: %w", n.Name, err)
-	}
-	return m.provider.CopyTo(ctx, n.ID, "/", archive)
+	return m.setMirrors(ctx, []provider.Node{n}, nodespec.MirrorsOfCluster, list)
 }

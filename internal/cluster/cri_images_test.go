@@ -34,15 +34,10 @@ func servedIn(t *testing.T, runtime string, handle func(command string) int) (re
 }
 
 func TestANodeServesItself(t *testing.T) {
-	mirrors := map[string]string{
-		"containerd":  "/etc/containerd/certs.d/gcr.io/hosts.toml",
-		"cri-o":       "/etc/containers/registries.conf.d/gcr.io.conf",
-		"cri-dockerd": "", // goes by the name alone
-	}
-	for runtime, mirror := range mirrors {
+	for _, runtime := range []string{"containerd", "cri-o", "cri-dockerd"} {
 		asked := 0
 		read, told, err := servedIn(t, runtime, func(command string) int {
-			if asked++; strings.HasPrefix(command, "curl") && asked < 6 {
+			if asked++; strings.HasPrefix(command, "curl") && asked < 7 {
 				return 7 // it is not up yet
 			}
 			return 0
@@ -53,18 +48,17 @@ func TestANodeServesItself(t *testing.T) {
 		if text, err := read(registryFolder + "/index.json"); err != nil || text != "sha256:1" {
 			t.Errorf("%s: it serves %q, %v", runtime, text, err)
 		}
-		if mirror != "" {
-			if text, err := read(mirror); err != nil || !strings.Contains(text, "127.0.0.1:80") {
-				t.Errorf("%s: %s is %q, %v", runtime, mirror, text, err)
-			}
+		if text, err := read(nodespec.MirrorsDir + "/10-cluster.json"); err != nil || !strings.Contains(text, "127.0.0.1:80") {
+			t.Errorf("%s: its mirrors are %q, %v", runtime, text, err)
 		}
 		want := []string{
 			`sh -c echo '127.0.0.1 gcr.io registry.k8s.io' >> /etc/hosts`,
+			"/usr/local/bin/kluster-node mirrors",
 			"systemd-run --quiet --unit kluster-registry.service /usr/local/bin/kluster-node registry /srv 127.0.0.1:80",
 			"curl --silent --show-error --fail --max-time 2 --noproxy * http://127.0.0.1:80/v2/",
 			"systemctl is-active --quiet kluster-registry.service",
 		}
-		if len(told) < len(want) || !slices.Equal(told[:len(want)], want) || told[len(told)-1] != want[2] {
+		if len(told) < len(want) || !slices.Equal(told[:len(want)], want) || told[len(told)-1] != want[3] {
 			t.Errorf("%s: it was told %q", runtime, told)
 		}
 	}

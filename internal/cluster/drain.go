@@ -83,7 +83,7 @@ func (s *swap) evict(ctx context.Context, p corev1.Pod, options ...string) error
 // forbidden says whether a disruption budget forbids the eviction of a pod now.
 func (s *swap) forbidden(ctx context.Context, p corev1.Pod) (bool, error) {
 	refused := false
-	err := s.persist(ctx, "asking whether "+podName(p)+" may be evicted", func(ctx context.Context) error {
+	err := persist(ctx, "asking whether "+podName(p)+" may be evicted", func(ctx context.Context) error {
 		err := s.evict(ctx, p, metav1.DryRunAll)
 		refused = apierrors.IsTooManyRequests(err)
 		if refused {
@@ -116,7 +116,7 @@ func (s *swap) blocked(ctx context.Context) ([]string, error) {
 // pods are those of the node that a drain evicts.
 func (s *swap) pods(ctx context.Context) ([]corev1.Pod, error) {
 	var list *corev1.PodList
-	err := s.persist(ctx, "listing the node's pods", func(ctx context.Context) (err error) {
+	err := persist(ctx, "listing the node's pods", func(ctx context.Context) (err error) {
 		list, err = s.client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 			FieldSelector: fields.OneTermEqualSelector("spec.nodeName", s.node.Name).String(),
 		})

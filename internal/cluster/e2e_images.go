@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kluster-project/kluster/internal/imageload"
 	"github.com/kluster-project/kluster/internal/status"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -102,7 +103,11 @@ func (m *Manager) loadConformance(ctx context.Context, cluster string) error {
 	if err != nil {
 		return err
 	}
-	lacking := lackingImages(c.wanted, c.held)
+	var refs []string
+	for _, img := range c.wanted {
+		refs = append(refs, img.Ref)
+	}
+	lacking := lackingImages(refs, c.held)
 	if len(lacking) == 0 {
 		return nil
 	}
@@ -134,7 +139,7 @@ func placedImages(wanted []nodeimage.ConformanceImage, held map[string][]heldIma
 	var placed []PlacedImage
 	for _, want := range wanted {
 		for _, node := range slices.Sorted(maps.Keys(held)) {
-			i := slices.IndexFunc(held[node], func(img heldImage) bool { return slices.Contains(img.Refs, want.Ref) })
+			i := slices.IndexFunc(held[node], func(img heldImage) bool { return img.is(want.Ref) })
 			if i < 0 {
 				continue
 			}
@@ -148,59 +153,58 @@ func placedImages(wanted []nodeimage.ConformanceImage, held map[string][]heldIma
 }
 
 // lackingImages are the wanted images that nodes do not hold, by the node's name.
-func lackingImages(wanted []nodeimage.ConformanceImage, held map[string][]heldImage) map[string][]string {
+func lackingImages(wanted []string, held map[string][]heldImage) map[string][]string {
 	lacking := map[string][]string{}
 	for node, images := range held {
 		for _, want := range wanted {
-			if !slices.ContainsFunc(images, func(img heldImage) bool { return slices.Contains(img.Refs, want.Ref) }) {
-				lacking[node] = append(lacking[node], want.Ref)
+			if !slices.ContainsFunc(images, func(img heldImage) bool { return img.is(want) }) {
+				lacking[node] = append(lacking[node], want)
 			}
 		}
 	}
 	return lacking
 }
 
+// is says whether an image has a name. Docker Engine leaves the registry out where it
+// is its own.
+func (img heldImage) is(name string) bool {
+	return slices.ContainsFunc(img.Refs, func(ref string) bool {
+		whole, err := imageload.WholeName(ref)
+		return ref == name || err == nil && whole == name
+	})
+}
+
 // bring builds the images that some node lacks, and sends them to every node that
 // lacks one.
 func (m *Manager) bring(ctx context.Context, nodes []provider.Node, f facts, lacking map[string][]string, step status.Step) error {
-	var refs []string
-	for _, names := range lacking {
-		refs = append(refs, names...)
-	}
-	slices.Sort(refs)
 	release, err := nodeimage.UseCache(ctx, m.cacheDir)
 	if err != nil {
 		return err
 	}
 	defer release()
-	images, err := m.buildArchive(ctx, f.Kubernetes, slices.Compact(refs), step)
+	images, err := m.buildArchive(ctx, f.Kubernetes, anyLacks(lacking), step)
 	if err != nil {
 		return err
 	}
-	nodes = slices.DeleteFunc(slices.Clone(nodes), func(n provider.Node) bool { return len(lacking[n.Name]) == 0 })
-	return m.send(ctx, nodes, images, step)
+	src, err := images.Source()
+	if err != nil {
+		return err
+	}
+	return m.load(ctx, lackingNodes(nodes, lacking), src, false, step)
 }
 
-// send imports images into nodes, all at once.
-func (m *Manager) send(ctx context.Context, nodes []provider.Node, images archive, step status.Step) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, n := range nodes {
-		g.Go(func() (err error) {
-			load := step.Step("loading into "+n.Name, 0)
-			defer func() { load.End(err) }()
-			runtime, err := m.runtimeOf(ctx, n)
-			if err != nil {
-				return err
-			}
-			stream := streamOf(images)
-			defer stream.Close()
-			if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: runtime.Import, Stdin: stream}); err != nil {
-				return fmt.Errorf("importing images: %w", err)
-			}
-			return nil
-		})
+// anyLacks are the images that some node lacks, each once.
+func anyLacks(lacking map[string][]string) []string {
+	var refs []string
+	for _, names := range lacking {
+		refs = append(refs, names...)
 	}
-	return g.Wait()
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
+func lackingNodes(nodes []provider.Node, lacking map[string][]string) []provider.Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n provider.Node) bool { return len(lacking[n.Name]) == 0 })
 }
 
 // archive is a nodeimage.Archive.

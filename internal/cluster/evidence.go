@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,23 +60,38 @@ func (c *creation) withEvidence(ctx context.Context, err error) error {
 	return failure.With(err, told...)
 }
 
-// pruneEvidence removes the folders of all but the newest failed creates.
-func pruneEvidence(dir string) error {
+// failedCreate is a folder with the logs of one.
+type failedCreate struct {
+	path  string
+	began time.Time
+}
+
+// failuresIn are those in a folder, the oldest first.
+func failuresIn(dir string) ([]failedCreate, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("looking for old logs: %w", err)
+		return nil, fmt.Errorf("looking for old logs: %w", err)
 	}
-	began := map[string]time.Time{} // by the folder's name
+	var found []failedCreate
 	for _, e := range entries {
 		end := e.Name()[strings.LastIndex(e.Name(), "-")+1:]
 		if at, err := time.Parse(evidenceForm, end); err == nil && e.IsDir() {
-			began[e.Name()] = at
+			found = append(found, failedCreate{filepath.Join(dir, e.Name()), at})
 		}
 	}
-	oldest := slices.SortedFunc(maps.Keys(began), func(a, b string) int { return began[a].Compare(began[b]) })
+	slices.SortFunc(found, func(a, b failedCreate) int { return a.began.Compare(b.began) })
+	return found, nil
+}
+
+// pruneEvidence removes the folders of all but the newest failed creates.
+func pruneEvidence(dir string) error {
+	oldest, err := failuresIn(dir)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, name := range oldest[:max(0, len(oldest)-evidenceKept)] {
-		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
+	for _, f := range oldest[:max(0, len(oldest)-evidenceKept)] {
+		errs = append(errs, os.RemoveAll(f.path))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("removing old logs: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -72,6 +73,10 @@ func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	serving, err := c.ca.KubeletServingFiles(n.Name, c.addrs[n.Name])
+	if err != nil {
+		return nil, err
+	}
 	authority := c.ca.WorkerFiles()
 	if n.Role == nodespec.RoleControlPlane {
 		if authority, err = c.ca.ControlPlaneFiles(); err != nil {
@@ -86,5 +91,20 @@ func (c *creation) nodeFiles(n config.Node) ([]nodespec.File, error) {
 		}
 		own = append(own, nodespec.File{Path: nodespec.BootstrapFile, Mode: 0o644, Data: text})
 	}
-	return slices.Concat(own, authority, kubelet, c.kubeadm[n.Name].Files), nil
+	mirrors, err := c.mirrorFiles()
+	if err != nil {
+		return nil, err
+	}
+	own = append(own, registryFiles(c.cfg.Registries.Local)...)
+	return slices.Concat(own, mirrors, c.secrets, c.authorityFiles(), authority, kubelet, serving, c.kubeadm[n.Name].Files), nil
+}
+
+// authorityFiles are the certificate authorities that the user wants nodes to trust.
+func (c *creation) authorityFiles() []nodespec.File {
+	var files []nodespec.File
+	for i, a := range c.cfg.CertificateAuthorities {
+		file := path.Join(nodespec.AuthoritiesDir, fmt.Sprintf("kluster-%d.crt", i+1))
+		files = append(files, nodespec.File{Path: file, Mode: 0o644, Data: a.PEM})
+	}
+	return files
 }

@@ -28,7 +28,13 @@ func (c *creation) checkHost(ctx context.Context) error {
 		return err
 	}
 	c.host = host
-	if err := c.checkPort(ctx); err != nil {
+	if err := c.readCredentials(ctx); err != nil {
+		return err
+	}
+	if len(c.cfg.Registries.Mirrors) > 0 {
+		c.mirrors[nodespec.MirrorsOfUser] = c.cfg.Registries.Mirrors
+	}
+	if err := c.checkPorts(ctx); err != nil {
 		return err
 	}
 	if err := c.checkSubnets(ctx); err != nil {
@@ -50,29 +56,47 @@ func (c *creation) checkKubeconfig() error {
 	return nil
 }
 
-// checkPort sees that a wanted API port is free before anything is made.
-func (c *creation) checkPort(ctx context.Context) error {
-	port := c.cfg.Networking.APIServerPort
+// checkPorts sees that the ports wanted of the host for the API and for Services are
+// free before anything is made.
+func (c *creation) checkPorts(ctx context.Context) error {
+	want := c.cfg.Networking
+	if err := checkPort(ctx, "API server address", want.APIServerAddress, want.APIServerPort); err != nil {
+		return err
+	}
+	for _, m := range want.LoadBalancerPorts {
+		addr, err := netip.ParseAddr(m.ListenAddress)
+		if err != nil {
+			return fmt.Errorf("listen address of load balancer port %d: %w", m.ContainerPort, err)
+		}
+		if err := checkPort(ctx, "load balancer port", addr, m.HostPort); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPort sees that a port, if any is wanted, is free.
+func checkPort(ctx context.Context, what string, addr netip.Addr, port int) error {
 	if port == 0 {
 		return nil
 	}
-	at := netip.AddrPortFrom(c.cfg.Networking.APIServerAddress, uint16(port)).String()
+	at := netip.AddrPortFrom(addr, uint16(port)).String()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 	if err != nil {
-		return portError(at, err)
+		return portError(what+" "+at, err)
 	}
 	return l.Close()
 }
 
 // portError is what it means that this program cannot listen at a wanted address.
-func portError(at string, err error) error {
+func portError(what string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EACCES): // the engine may do what this user may not
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("API server address %s: %w: %w", at, provider.ErrPortTaken, err)
+		return fmt.Errorf("%s: %w: %w", what, provider.ErrPortTaken, err)
 	default: // such as an address that is not this host's
-		return &inputError{fmt.Errorf("API server address %s: %w", at, err)}
+		return &inputError{fmt.Errorf("%s: %w", what, err)}
 	}
 }
 

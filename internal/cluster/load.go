@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -48,7 +49,17 @@ func (m *Manager) Load(ctx context.Context, opt LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	l := &loader{m: m, src: src}
+	return m.load(ctx, targets, src, opt.Verify, m.reporter)
+}
+
+// load brings the images of a source into nodes.
+func (m *Manager) load(ctx context.Context, targets []provider.Node, src imageload.Source, check bool, reporter status.Reporter) (err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not what the engine says of a call that ended
+		}
+	}()
+	l := &loader{m: m, src: src, reporter: reporter}
 	if err := l.look(ctx, targets); err != nil {
 		return err
 	}
@@ -56,12 +67,13 @@ func (m *Manager) Load(ctx context.Context, opt LoadOptions) error {
 		return err
 	}
 	err = l.send(ctx, l.targets)
-	if again := l.again(); err == nil && len(again) > 0 {
-		// Layers that were left out may have gone meanwhile, as garbage.
-		err = l.send(ctx, again)
+	for _, more := range []func(*target, *loader){(*target).byImport, (*target).withAll} {
+		if again := l.again(more); err == nil && len(again) > 0 {
+			err = l.send(ctx, again)
+		}
 	}
 	for _, t := range l.targets {
-		if err == nil && t.err == nil && opt.Verify {
+		if err == nil && t.err == nil && check {
 			t.err = l.verify(ctx, t)
 		}
 		t.step.End(t.result())
@@ -124,9 +136,10 @@ func (m *Manager) loadSource(ctx context.Context, opt LoadOptions) (imageload.So
 
 // loader is one load.
 type loader struct {
-	m       *Manager
-	src     imageload.Source
-	targets []*target
+	m        *Manager
+	src      imageload.Source
+	targets  []*target
+	reporter status.Reporter
 }
 
 // target is a node to load into.
@@ -138,10 +151,20 @@ type target struct {
 	missing map[v1.Hash]bool // digests of layers
 	// has: nothing was to be done.
 	has bool
-	err error
+	// imports: it gets them by the runtime's own import.
+	imports bool
+	err     error
 
 	feed   *feed
 	stream *imageload.Stream
+}
+
+// command is what reads the stream in the node.
+func (t *target) command() []string {
+	if t.imports && len(t.runtime.Import) > 0 {
+		return t.runtime.Import
+	}
+	return t.runtime.Load
 }
 
 func (t *target) result() error {
@@ -176,7 +199,7 @@ func (l *loader) look(ctx context.Context, nodes []provider.Node) error {
 		return err
 	}
 	for _, t := range l.targets {
-		t.step = l.m.reporter.Step("loading into "+t.node.Name, 0)
+		t.step = l.reporter.Step("loading into "+t.node.Name, 0)
 	}
 	return nil
 }
@@ -236,15 +259,17 @@ func (l *loader) send(ctx context.Context, targets []*target) error {
 		maps.Copy(wanted, t.missing)
 		t.err, t.feed = nil, newFeed(t.step)
 		t.feed.total, _ = imageload.Bytes(all, t.missing)
-		t.stream = imageload.NewStream(t.feed)
+		t.stream = imageload.NewStream(t.feed, all)
 		importing.Go(func() error {
-			err := l.m.provider.Exec(ctx, t.node.ID, provider.Command{Args: t.runtime.Load, Stdin: t.feed})
+			ending, end := outlive(ctx, endTime)
+			defer end()
+			err := l.m.provider.Exec(ending, t.node.ID, provider.Command{Args: t.command(), Stdin: t.feed, Bulk: true})
 			t.feed.leave()
 			t.err = importError(t.node.Name, err)
 			return nil
 		})
 	}
-	err := l.src.Read(reading, wanted, f.layer)
+	err := l.src.Read(reading, wanted, func(layer imageload.Layer, r io.Reader) error { return f.layer(reading, layer, r) })
 	if f.alone() {
 		err = nil // all nodes have failed, and say why
 	}
@@ -271,6 +296,21 @@ func (l *loader) send(ctx context.Context, targets []*target) error {
 	return err
 }
 
+// endTime is how long a node's command has to end by itself, when its stream has ended
+// before the images were whole: it then takes back what it has made. Killed, it leaves
+// that for the next load.
+const endTime = 10 * time.Second
+
+// outlive gives a context that ends so much later than ctx.
+func outlive(ctx context.Context, by time.Duration) (later context.Context, end func()) {
+	later, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(by, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(later, func() { timer.Stop() })
+	})
+	return later, func() { stop(); cancel(nil) }
+}
+
 // importError explains why a node did not take images.
 func importError(node string, err error) error {
 	if err == nil {
@@ -284,19 +324,30 @@ func importError(node string, err error) error {
 	return wrapped
 }
 
-// again are the nodes that failed when layers had been left out; they get all.
-func (l *loader) again() []*target {
+// again are the nodes that failed and to which another try may mean more. One without
+// room has been told so.
+func (l *loader) again(more func(*target, *loader)) []*target {
 	var again []*target
 	for _, t := range l.targets {
-		whole := imageload.Held{}.Missing(l.src.Images())
-		if t.err == nil || t.has || len(t.missing) == len(whole) || len(failure.Hints(t.err)) > 0 {
+		if t.err == nil || t.has || len(failure.Hints(t.err)) > 0 {
 			continue
 		}
-		t.missing = whole
-		again = append(again, t)
+		before := t.plan()
+		if more(t, l); t.plan() != before {
+			again = append(again, t)
+		}
 	}
 	return again
 }
+
+// plan is what a node gets, and how, in a word.
+func (t *target) plan() string { return fmt.Sprint(len(t.missing), t.command()) }
+
+// byImport: there are layers that only the runtime's own import takes.
+func (t *target) byImport(*loader) { t.imports = true }
+
+// withAll: layers that were left out may have gone meanwhile, as garbage.
+func (t *target) withAll(l *loader) { t.missing = imageload.Held{}.Missing(l.src.Images()) }
 
 // Verifying waits for a runtime that learns of its images by and by.
 const (

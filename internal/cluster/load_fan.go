@@ -18,8 +18,8 @@ type fan struct {
 	none    context.CancelFunc // called when no node is left to read for
 }
 
-// layer takes a layer.
-func (f *fan) layer(l imageload.Layer, r io.Reader) error {
+// layer takes a layer, as long as ctx lasts.
+func (f *fan) layer(ctx context.Context, l imageload.Layer, r io.Reader) error {
 	var to []io.Writer
 	for _, t := range f.targets {
 		if t.feed.left() || !t.missing[l.Digest] && !t.missing[l.DiffID] {
@@ -30,8 +30,8 @@ func (f *fan) layer(l imageload.Layer, r io.Reader) error {
 			to = append(to, w)
 		}
 	}
-	buf := make([]byte, chunkSize)
 	for {
+		buf := make([]byte, chunkSize) // which nodes keep, see feed.Write
 		n, err := io.ReadFull(r, buf)
 		to = slices.DeleteFunc(to, func(w io.Writer) bool {
 			_, err := w.Write(buf[:n])
@@ -45,6 +45,8 @@ func (f *fan) layer(l imageload.Layer, r io.Reader) error {
 		case f.alone():
 			f.none()
 			return errGone
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -95,9 +97,14 @@ func (f *feed) left() bool {
 	}
 }
 
+// Write takes a whole chunk as it is: it must not change any more.
 func (f *feed) Write(p []byte) (int, error) {
+	chunk := p
+	if len(p) < chunkSize {
+		chunk = slices.Clone(p)
+	}
 	select {
-	case f.chunks <- slices.Clone(p):
+	case f.chunks <- chunk:
 	case <-f.gone:
 		return 0, errGone
 	}

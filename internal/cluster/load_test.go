@@ -68,10 +68,16 @@ func (l *loadNodes) handle(_ context.Context, n provider.Node, cmd provider.Comm
 	case slices.Equal(cmd.Args, runtime.Holds):
 		l.print(n.Name, cmd.Stdout)
 		return 0
-	case slices.Equal(cmd.Args, runtime.Load):
+	case readsStream(cmd):
 		return l.load(n.Name, cmd)
 	}
 	return 127
+}
+
+// readsStream says whether a command reads a stream of images, in either way.
+func readsStream(cmd provider.Command) bool {
+	runtime, err := cri.Get("containerd")
+	return err == nil && (slices.Equal(cmd.Args, runtime.Load) || slices.Equal(cmd.Args, runtime.Import))
 }
 
 func (l *loadNodes) print(node string, w io.Writer) {
@@ -310,6 +316,32 @@ func TestLoadAgainWithLayersThatHaveGone(t *testing.T) {
 	}
 }
 
+// What only the runtime's own import takes goes through that, still without the layers
+// that the node has.
+func TestLoadByTheRuntimesOwnImport(t *testing.T) {
+	m, p, l := loading(t)
+	runtime, err := cri.Get("containerd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+		if slices.Equal(cmd.Args, runtime.Load) && n.Name == bothNodes[1] {
+			_, _ = io.Copy(io.Discard, cmd.Stdin)
+			return 1
+		}
+		return l.handle(ctx, n, cmd)
+	}
+	img := l.image(t, "app:1", 2)
+	had := img.layers(t)[0]
+	l.blobs[bothNodes[1]], l.names[bothNodes[1]] = map[string]bool{had: true}, map[string]string{}
+	if err := m.Load(t.Context(), LoadOptions{Cluster: "a", Archive: l.archive(t, img), Verify: true}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]string{bothNodes[0]: img.layers(t), bothNodes[1]: img.layers(t)[1:]}, l.got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // One node that fails does not keep the other from getting all.
 func TestLoadFailsInOneNode(t *testing.T) {
 	m, _, l := loading(t)
@@ -331,7 +363,7 @@ func TestLoadFailsInOneNode(t *testing.T) {
 func TestLoadFailsInAllNodesAtOnce(t *testing.T) {
 	m, p, l := loading(t)
 	p.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
-		if cmd.Args[0] == "ctr" {
+		if readsStream(cmd) {
 			return 1 // before it has read anything
 		}
 		return l.handle(ctx, n, cmd)
@@ -430,14 +462,26 @@ func TestLoadInterrupted(t *testing.T) {
 	m, p, l := loading(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	p.Handle = func(c context.Context, n provider.Node, cmd provider.Command) int {
-		if cmd.Args[0] == "ctr" {
+		if readsStream(cmd) {
 			cancel(failure.ErrInterrupted)
-			<-c.Done()
+			// What reads the stream is not killed: it sees that the stream has ended.
+			data, err := io.ReadAll(cmd.Stdin)
+			if c.Err() != nil || err == nil || bytes.Contains(data, []byte("index.json")) {
+				t.Errorf("the stream of %d bytes ended with %v, the command's context with %v", len(data), err, c.Err())
+			}
 			return 1
 		}
 		return l.handle(c, n, cmd)
 	}
-	if err := m.Load(ctx, LoadOptions{Cluster: "a", Archive: l.archive(t, l.image(t, "app:1", 2))}); !errors.Is(err, failure.ErrInterrupted) {
+	img := l.image(t, "app:1", 2)
+	big, err := random.Layer(4*feedChunks*chunkSize, types.DockerLayer) // more than is read ahead
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Image, err = mutate.AppendLayers(img.Image, big); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Load(ctx, LoadOptions{Cluster: "a", Archive: l.archive(t, img)}); !errors.Is(err, failure.ErrInterrupted) {
 		t.Errorf("err = %v", err)
 	}
 }

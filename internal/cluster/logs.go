@@ -32,6 +32,7 @@ func (m *Manager) ExportLogs(ctx context.Context, opt ExportOptions) (*logs.Summ
 	if err != nil {
 		return nil, err
 	}
+	m.hideSecrets(ctx, nodes)
 	o := logs.Options{
 		Cluster: opt.Cluster, Provider: m.provider, Machines: m.logMachines(ctx, nodes),
 		Since: opt.Since, Dir: opt.Dir, Reporter: m.reporter,

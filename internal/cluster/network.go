@@ -32,6 +32,10 @@ func (c *creation) createLoadBalancer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	services, err := c.balancerPorts(ctx)
+	if err != nil {
+		return err
+	}
 	label, err := c.facts.label()
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (c *creation) createLoadBalancer(ctx context.Context) error {
 	c.made = true
 	lb, err := c.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: LoadBalancerName(c.cfg.Name), Image: c.image[c.cfg.Nodes[0].Name], Labels: labels,
-		Network: c.cfg.Name, Restart: true, Ports: []provider.Port{port},
+		Network: c.cfg.Name, Restart: true, Ports: append([]provider.Port{port}, services...),
 	})
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (c *creation) createNode(ctx context.Context, n config.Node) (node provider
 	if err != nil {
 		return provider.Node{}, err
 	}
-	err = c.onFreePorts(ctx, hasChosenPort(n), c.removeNode(n.Name), func(ctx context.Context) error {
+	err = c.onFreePorts(ctx, hasChosenPort(n.Ports), c.removeNode(n.Name), func(ctx context.Context) error {
 		spec, err := c.nodeSpec(ctx, n)
 		if err != nil {
 			return err
@@ -80,6 +80,11 @@ func (c *creation) startLoadBalancer(ctx context.Context) error {
 			})
 		}
 	}
+	for i, m := range c.cfg.Networking.LoadBalancerPorts {
+		cfg.Services = append(cfg.Services, loadbalancer.Service{
+			Listen: nodespec.FirstServicePort + i, Port: m.ContainerPort, Addrs: firstAddrs(c.balancerAddrs()),
+		})
+	}
 	text, err := loadbalancer.Render(cfg)
 	if err != nil {
 		return err
@@ -96,7 +101,7 @@ func (c *creation) startLoadBalancer(ctx context.Context) error {
 		{Path: nodespec.LoadBalancerConfig, Mode: 0o644, Data: text},
 		{Path: loadbalancer.CAFile, Mode: 0o644, Data: c.ca.CACertificate()},
 	}
-	return c.onFreePorts(ctx, c.choosesAPIPort(), c.moveLoadBalancer, func(ctx context.Context) error {
+	return c.onFreePorts(ctx, c.choosesBalancerPort(), c.moveLoadBalancer, func(ctx context.Context) error {
 		return c.fillAndStart(ctx, c.nodes[lb.Name], files)
 	})
 }
@@ -147,7 +152,7 @@ func (c *creation) nodeFile(n config.Node) ([]byte, error) {
 	spec := nodespec.Node{
 		Protocol: nodespec.Protocol, Cluster: c.cfg.Name, Name: n.Name, Role: n.Role, Runtime: n.Runtime, OCIRuntime: n.OCIRuntime,
 		Addrs: c.addrs[n.Name], APIHost: APIHost(c.cfg.Name), APIServers: c.apiServers(),
-		PodSubnets: net.PodSubnets, ServiceSubnets: net.ServiceSubnets, CNI: net.CNI,
+		PodSubnets: net.PodSubnets, ServiceSubnets: net.ServiceSubnets, CNI: net.CNI, BalancerAddrs: c.balancerAddrs(),
 		KeepDNSSearch: net.DNSSearch == nil, MissingCaps: c.host.MissingCaps, PauseImage: c.pauseImage,
 		RuntimePatches:     slices.Concat(c.cfg.Patches.Containerd, n.Patches.Containerd),
 		RuntimeJSONPatches: slices.Concat(c.cfg.Patches.ContainerdJSON6902, n.Patches.ContainerdJSON6902),
@@ -162,6 +167,14 @@ func (c *creation) nodeFile(n config.Node) ([]byte, error) {
 	return b, nil
 }
 
+// balancerAddrs are what Services of type LoadBalancer get addresses from.
+func (c *creation) balancerAddrs() []nodespec.AddrRange {
+	if c.cfg.Networking.LoadBalancer == "none" {
+		return nil
+	}
+	return balancerAddrs(c.facts.Subnets, len(c.cfg.Nodes))
+}
+
 func (c *creation) apiServers() []string {
 	var all []string
 	for _, n := range c.cfg.Nodes {
@@ -172,18 +185,31 @@ func (c *creation) apiServers() []string {
 	return all
 }
 
-// nodeEnv is the node's environment: the host's proxies with all that is inside
-// the cluster excepted, and what the user asked for.
+// nodeEnv is the node's environment: its proxies with all that is inside the cluster
+// excepted, and what the user asked for.
 func (c *creation) nodeEnv(n config.Node) map[string]string {
 	env := map[string]string{}
-	for k, v := range c.host.ProxyEnv {
+	for k, v := range c.proxyEnv() {
 		env[k], env[strings.ToLower(k)] = v, v
 	}
 	if len(env) > 0 {
-		no := c.noProxy(c.host.ProxyEnv["NO_PROXY"])
+		no := c.noProxy(env["NO_PROXY"])
 		env["NO_PROXY"], env["no_proxy"] = no, no
 	}
 	maps.Copy(env, n.Env)
+	return env
+}
+
+// proxyEnv is what the user wants, else the host's.
+func (c *creation) proxyEnv() map[string]string {
+	if c.cfg.Proxy == nil {
+		return c.host.ProxyEnv
+	}
+	env := map[string]string{"HTTP_PROXY": c.cfg.Proxy.HTTP, "HTTPS_PROXY": c.cfg.Proxy.HTTPS}
+	maps.DeleteFunc(env, func(_, v string) bool { return v == "" })
+	if len(env) > 0 && len(c.cfg.Proxy.No) > 0 {
+		env["NO_PROXY"] = strings.Join(c.cfg.Proxy.No, ",")
+	}
 	return env
 }
 
@@ -198,7 +224,7 @@ func (c *creation) noProxy(given string) string {
 	for _, n := range c.cfg.Nodes {
 		all = append(all, n.Name)
 	}
-	all = append(all, APIHost(c.cfg.Name), LoadBalancerName(c.cfg.Name), "localhost", "127.0.0.1", "::1", ".svc", ".svc.cluster", ".svc.cluster.local")
+	all = append(all, APIHost(c.cfg.Name), LoadBalancerName(c.cfg.Name), RegistryName(c.cfg.Name), "localhost", "127.0.0.1", "::1", nodespec.InternalDomain, ".svc", ".svc.cluster", ".svc.cluster.local")
 	return strings.Join(all, ",")
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/trace"
 )
@@ -43,9 +44,32 @@ func createPlan() []Step {
 		{"add-ons", "roles of the pod network", []string{"API"}, true, silent((*creation).installAddons)},
 		{"readiness", "every node Ready and a pod resolves kubernetes.default", []string{"API"}, true, (*creation).waitReady},
 		{"storage", "the default storage class, when the pods of cluster DNS run", []string{"API"}, true, silent((*creation).installLate)},
+		{registriesShare, "the local registry and the caches, which outlive clusters, on the network", []string{"network"}, false, (*creation).shareRegistries},
+		{addonArtifacts, "images and manifests of the add-ons that were asked for, built if need be", []string{"host"}, false, (*creation).prepareAddons},
+		{addonInstall, "those that were asked for, each when the ones it requires work", []string{"readiness", "storage", addonArtifacts}, false, (*creation).installChosen},
 		{"labels", "those that kubelets may not give to their own nodes, after kubeadm has given its own", []string{"control plane", "API"}, true, silent((*creation).labelNodes)},
-		{"kubeconfig", "merged last, when the cluster can be used", []string{"add-ons", "readiness", "storage", "labels"}, false, (*creation).writeKubeconfig},
+		{"kubeconfig", "merged last, when the cluster can be used", []string{"add-ons", "readiness", "storage", "labels", addonInstall, registriesShare}, false, (*creation).writeKubeconfig},
 	}
+}
+
+// The steps of a create that has add-ons to install, or registries to share.
+const (
+	addonArtifacts  = "artifacts of add-ons"
+	addonInstall    = "chosen add-ons"
+	registriesShare = "registries"
+)
+
+// plan is createPlan without what this cluster has no use for.
+func (c *creation) plan() []Step {
+	return slices.DeleteFunc(createPlan(), func(s Step) bool {
+		switch s.Name {
+		case addonArtifacts, addonInstall:
+			return len(c.cfg.Addons) == 0
+		case registriesShare:
+			return len(registrySpecs(c.cfg.Registries)) == 0
+		}
+		return false
+	})
 }
 
 // silent is a step that has nothing to tell while it runs.
@@ -53,10 +77,10 @@ func silent(run func(*creation, context.Context) error) func(*creation, context.
 	return func(c *creation, ctx context.Context, _ status.Step) error { return run(c, ctx) }
 }
 
-// Steps names the steps of a create, in order.
+// Steps names the steps that every create has, in order.
 func Steps() []string {
 	var names []string
-	for _, s := range createPlan() {
+	for _, s := range (&creation{cfg: &config.Cluster{}}).plan() {
 		names = append(names, s.Name)
 	}
 	return names
@@ -77,6 +101,9 @@ func runPlan(ctx context.Context, plan []Step, c *creation) error {
 	for i, s := range plan {
 		group.Go(func() error {
 			for _, name := range s.After {
+				if ended[name] == nil {
+					continue // it is not in this plan
+				}
 				select {
 				case <-ended[name]:
 				case <-ctx.Done():

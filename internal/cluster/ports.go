@@ -48,12 +48,15 @@ func (c *creation) moveLoadBalancer(ctx context.Context) error {
 	return c.createLoadBalancer(ctx)
 }
 
-// choosesAPIPort says whether the API's port on the host is kluster's choice.
-func (c *creation) choosesAPIPort() bool { return c.cfg.Networking.APIServerPort == 0 }
+// choosesBalancerPort says whether any port of the load balancer on the host is
+// kluster's choice.
+func (c *creation) choosesBalancerPort() bool {
+	return c.cfg.Networking.APIServerPort == 0 || hasChosenPort(c.cfg.Networking.LoadBalancerPorts)
+}
 
-// hasChosenPort says whether any host port of a node is kluster's choice.
-func hasChosenPort(n config.Node) bool {
-	return slices.ContainsFunc(n.Ports, func(m config.PortMapping) bool { return m.HostPort == 0 })
+// hasChosenPort says whether any host port is kluster's choice.
+func hasChosenPort(mappings []config.PortMapping) bool {
+	return slices.ContainsFunc(mappings, func(m config.PortMapping) bool { return m.HostPort == 0 })
 }
 
 // choosePort publishes the API at the wanted port, or at a free one. It is named
@@ -68,6 +71,30 @@ func (c *creation) choosePort(ctx context.Context) (provider.Port, error) {
 		p.HostPort, err = c.freePort(ctx, p.HostAddr)
 	}
 	return p, err
+}
+
+// balancerPorts are the ports that lead to Services of type LoadBalancer.
+func (c *creation) balancerPorts(ctx context.Context) ([]provider.Port, error) {
+	ports, err := c.ports(ctx, c.cfg.Networking.LoadBalancerPorts)
+	for i := range ports {
+		ports[i].NodePort = nodespec.FirstServicePort + i
+	}
+	return ports, err
+}
+
+// maxFirstAddrs is in how many addresses the load balancer looks for a Service: each
+// costs a connection every second.
+const maxFirstAddrs = 8
+
+// firstAddrs are the addresses that Services get first.
+func firstAddrs(ranges []nodespec.AddrRange) []netip.Addr {
+	var addrs []netip.Addr
+	for _, r := range ranges[:min(1, len(ranges))] {
+		for a := r.First; !r.Last.Less(a) && len(addrs) < maxFirstAddrs; a = a.Next() {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
 }
 
 // ports are those that a node publishes on the host.

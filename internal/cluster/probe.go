@@ -155,9 +155,14 @@ func unless(err error, kind func(error) bool) error {
 	return err
 }
 
-// podState is a pod's phase and what its container waits for.
+// podState is a pod's phase and what it or its containers wait for.
 func podState(pod *corev1.Pod) string {
 	state := strings.ToLower(string(pod.Status.Phase))
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			state += ", " + strings.TrimSpace(c.Reason+" "+c.Message)
+		}
+	}
 	for _, cs := range pod.Status.ContainerStatuses {
 		if w := cs.State.Waiting; w != nil {
 			state += ", " + strings.TrimSpace(w.Reason+" "+w.Message)

@@ -11,10 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
@@ -205,12 +203,12 @@ func (r *registry) runs(ctx context.Context, n provider.Node) error {
 }
 
 // addrs are fixed, so that they are the same after a restart and no proxy is asked:
-// the last ones before those that the engine hands out. Where a node has one of them
-// the engine picks.
+// the last ones before those of Services of type LoadBalancer. Where a node has one of
+// them the engine picks.
 func (r *registry) addrs() []netip.Addr {
 	var addrs []netip.Addr
 	for _, p := range r.facts.Subnets {
-		addr := dynamicRange(p).Addr().Prev()
+		addr := balancerRange(p).Addr().Prev()
 		if slices.ContainsFunc(r.nodes, func(n provider.Node) bool { return slices.Contains(n.Addrs, addr) }) || addr == nodeAddr(p, -1) {
 			return nil
 		}
@@ -230,29 +228,8 @@ func (r *registry) url() string {
 
 // mirror makes the nodes ask the registry.
 func (r *registry) mirror(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, n := range r.nodes {
-		if isLoadBalancer(n) {
-			continue
-		}
-		runtime, err := r.m.runtimeOf(ctx, n)
-		if err != nil {
-			return err
-		}
-		if runtime.Mirror == nil {
-			r.m.reporter.Note("%s: %s cannot be told to ask the cluster's registry for images of %s", n.Name, runtime.Name, registryOf)
-			continue
-		}
-		group.Go(func() error {
-			files := []nodespec.File{runtime.Mirror(cri.Mirror{Of: registryOf, URL: r.url()})}
-			archive, err := tarOf(files, time.Now())
-			if err != nil {
-				return fmt.Errorf("packing the files of %s: %w", n.Name, err)
-			}
-			return r.m.provider.CopyTo(ctx, n.ID, "/", archive)
-		})
-	}
-	return group.Wait()
+	list := []nodespec.Mirror{{Of: registryOf, Endpoints: []string{r.url()}}}
+	return r.m.setMirrors(ctx, r.nodes, nodespec.MirrorsOfCluster, list)
 }
 
 func isRegistry(n provider.Node) bool {

@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,18 +168,51 @@ func TestRegistryThatIsInterrupted(t *testing.T) {
 
 func TestNodesAskTheRegistry(t *testing.T) {
 	p, r := withRegistry(t, "sha256:1")
-	const hosts = "/etc/containerd/certs.d/registry.k8s.io/hosts.toml"
+	const file = nodespec.MirrorsDir + "/10-cluster.json"
+	told := map[string]string{}
+	var mu sync.Mutex
+	p.Handle = func(_ context.Context, n provider.Node, c provider.Command) int {
+		mu.Lock()
+		defer mu.Unlock()
+		told[n.Name] = strings.Join(c.Args, " ")
+		return 0
+	}
 	if err := r.mirror(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, node := range []string{"c-control-plane-1", "c-worker-1"} {
-		text, err := p.ReadFile(node, hosts)
-		if want := "[host.\"http://172.28.0.127:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"; err != nil || string(text) != want {
-			t.Errorf("%s: %q, %v", node, text, err)
+		text, err := p.ReadFile(node, file)
+		var list []nodespec.Mirror
+		if err := errors.Join(err, json.Unmarshal(text, &list)); err != nil {
+			t.Fatal(err)
+		}
+		want := []nodespec.Mirror{{Of: "registry.k8s.io", Endpoints: []string{"http://172.28.0.127:5000"}}}
+		if diff := cmp.Diff(want, list); diff != "" {
+			t.Errorf("%s: %s", node, diff)
+		}
+		if told[node] != nodespec.NodeBinary+" mirrors" {
+			t.Errorf("%s ran %q", node, told[node])
 		}
 	}
-	if _, err := p.ReadFile("c-lb", hosts); err == nil {
+	if _, err := p.ReadFile("c-lb", file); err == nil || told["c-lb"] != "" {
 		t.Error("the load balancer was told")
+	}
+}
+
+// TestMirrorsOfAStoppedNode: its boot will tell its runtime.
+func TestMirrorsOfAStoppedNode(t *testing.T) {
+	p, r := withRegistry(t, "sha256:1")
+	p.Handle = func(_ context.Context, n provider.Node, _ provider.Command) int {
+		t.Errorf("a command ran in %s", n.Name)
+		return 1
+	}
+	worker := r.nodes[slices.IndexFunc(r.nodes, func(n provider.Node) bool { return n.Name == "c-worker-1" })]
+	worker.State = provider.StateStopped
+	if err := r.m.setMirrors(t.Context(), []provider.Node{worker}, nodespec.MirrorsOfUser, nil); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := p.ReadFile("c-worker-1", nodespec.MirrorsDir+"/20-user.json"); err != nil || string(text) != "[]\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
@@ -187,7 +222,7 @@ func TestRegistryAddresses(t *testing.T) {
 		subnets, node, url string
 	}{
 		{"172.28.0.0/24", "172.28.0.2", "http://172.28.0.127:5000"},
-		{"fd00:1::/64,172.28.0.0/24", "fd00:1::2", "http://[fd00:1::ffff:ffff]:5000"},
+		{"fd00:1::/64,172.28.0.0/24", "fd00:1::2", "http://[fd00:1::ffff:feff]:5000"},
 		{"172.28.0.0/29", "172.28.0.3", "http://c-registry:5000"},
 	} {
 		r.facts.Subnets, r.nodes = nil, []provider.Node{{Addrs: []netip.Addr{netip.MustParseAddr(tc.node)}}}

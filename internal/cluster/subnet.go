@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 // subnetPool is where the nodes' own networks come from: the upper quarter of
@@ -49,18 +51,48 @@ func subnet6(creation string) netip.Prefix {
 // and refuses a range that is further in ("invalid bit range", Engine 20.10).
 const dynamicBits = 96
 
-// dynamicRange is the part of a subnet that the engine hands out: the upper
-// half, or of a large one its second /96. Fixed addresses come from below it,
+// dynamicRange is the part of a subnet that the engine hands out: the last
+// quarter, or of a large one its second /96. Fixed addresses come from below it,
 // so that none is taken by a container that happens to start first.
 func dynamicRange(p netip.Prefix) netip.Prefix {
-	bits := p.Bits() + 1
-	if p.Addr().Is6() {
-		bits = max(bits, dynamicBits)
+	bits, set := p.Bits()+2, 2
+	if p.Addr().Is6() && bits < dynamicBits {
+		bits, set = dynamicBits, 1
 	}
 	a := p.Masked().Addr().AsSlice()
-	a[(bits-1)/8] |= 0x80 >> ((bits - 1) % 8)
+	for bit := bits - set; bit < bits; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
 	addr, _ := netip.AddrFromSlice(a)
 	return netip.PrefixFrom(addr, bits)
+}
+
+// maxBalancerBits bounds how many addresses are for Services of type LoadBalancer.
+const maxBalancerBits = 8
+
+// balancerRange is the part of a subnet that Services of type LoadBalancer get
+// addresses from: as many as the engine hands out, but 256 at most, just below those.
+// In a small subnet the last nodes may have some of them; see balancerAddrs.
+func balancerRange(p netip.Prefix) netip.Prefix {
+	dynamic := dynamicRange(p)
+	bits := max(dynamic.Bits(), p.Addr().BitLen()-maxBalancerBits)
+	return netip.PrefixFrom(dynamic.Addr().Prev(), bits).Masked()
+}
+
+// balancerAddrs is what a network of so many nodes has for Services of type
+// LoadBalancer; subnets without any are left out.
+func balancerAddrs(subnets []netip.Prefix, nodes int) []nodespec.AddrRange {
+	var ranges []nodespec.AddrRange
+	for _, p := range subnets {
+		r := nodespec.AddrRange{First: balancerRange(p).Addr(), Last: dynamicRange(p).Addr().Prev()}
+		if free := nodeAddr(p, nodes); r.First.Less(free) {
+			r.First = free
+		}
+		if !r.Last.Less(r.First) {
+			ranges = append(ranges, r)
+		}
+	}
+	return ranges
 }
 
 // nodeAddr is the fixed address of the i-th node (from 0). The first host

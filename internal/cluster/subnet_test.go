@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -35,21 +36,43 @@ func TestCandidatesCoverThePool(t *testing.T) {
 	}
 }
 
-func TestDynamicRange(t *testing.T) {
-	for in, want := range map[string]string{
-		"172.28.3.0/24": "172.28.3.128/25",
-		"10.0.0.0/16":   "10.0.128.0/17",
-		"fd00:1::/64":   "fd00:1::1:0:0/96",
-		"fd00:1::/112":  "fd00:1::8000/113",
-		"10.1.2.64/26":  "10.1.2.96/27",
+func TestRanges(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"172.28.3.0/24": {"172.28.3.192/26", "172.28.3.128/26"},
+		"10.0.0.0/16":   {"10.0.192.0/18", "10.0.191.0/24"},
+		"fd00:1::/64":   {"fd00:1::1:0:0/96", "fd00:1::ffff:ff00/120"},
+		"fd00:1::/93":   {"fd00:1::1:0:0/96", "fd00:1::ffff:ff00/120"},
+		"fd00:1::/94":   {"fd00:1::3:0:0/96", "fd00:1::2:ffff:ff00/120"},
+		"fd00:1::/112":  {"fd00:1::c000/114", "fd00:1::bf00/120"},
+		"10.1.2.64/26":  {"10.1.2.112/28", "10.1.2.96/28"},
+		"10.1.2.8/29":   {"10.1.2.14/31", "10.1.2.12/31"},
 	} {
-		if got := dynamicRange(netip.MustParsePrefix(in)).String(); got != want {
-			t.Errorf("dynamicRange(%s) = %s, want %s", in, got, want)
+		p := netip.MustParsePrefix(in)
+		if got := dynamicRange(p).String(); got != want[0] {
+			t.Errorf("dynamicRange(%s) = %s, want %s", in, got, want[0])
+		}
+		if got := balancerRange(p).String(); got != want[1] {
+			t.Errorf("balancerRange(%s) = %s, want %s", in, got, want[1])
 		}
 	}
 }
 
-func TestNodeAddrsAreInTheLowerHalf(t *testing.T) {
+func TestBalancerAddrsAreNobodyElses(t *testing.T) {
+	subnets := []netip.Prefix{netip.MustParsePrefix("172.28.3.0/24"), netip.MustParsePrefix("10.1.2.0/28"), netip.MustParsePrefix("10.1.3.0/29")}
+	for nodes, want := range map[int]string{
+		1:  "[172.28.3.128-172.28.3.191 10.1.2.8-10.1.2.11 10.1.3.4-10.1.3.5]",
+		3:  "[172.28.3.128-172.28.3.191 10.1.2.8-10.1.2.11 10.1.3.5-10.1.3.5]",
+		4:  "[172.28.3.128-172.28.3.191 10.1.2.8-10.1.2.11]",
+		8:  "[172.28.3.128-172.28.3.191 10.1.2.10-10.1.2.11]",
+		32: "[172.28.3.128-172.28.3.191]",
+	} {
+		if got := fmt.Sprint(balancerAddrs(subnets, nodes)); got != want {
+			t.Errorf("of %d nodes: %s, want %s", nodes, got, want)
+		}
+	}
+}
+
+func TestNodeAddrsAreNotTheEngines(t *testing.T) {
 	p := netip.MustParsePrefix("172.28.3.0/24")
 	if got := nodeAddr(p, 0).String(); got != "172.28.3.2" {
 		t.Errorf("first node at %s", got)

@@ -107,7 +107,7 @@ func (s *swap) isDown(ctx context.Context) error {
 		return unfitError(fmt.Errorf("it is %s", s.node.State), "a swap needs a node that runs; kluster get nodes shows which do")
 	}
 	var n *corev1.Node
-	err := s.persist(ctx, "asking for its state", func(ctx context.Context) (err error) {
+	err := persist(ctx, "asking for its state", func(ctx context.Context) (err error) {
 		n, err = s.client.CoreV1().Nodes().Get(ctx, s.node.Name, metav1.GetOptions{})
 		return err
 	})
@@ -137,7 +137,7 @@ func (s *swap) othersDown(ctx context.Context) error {
 		if other.State != provider.StateRunning {
 			return unfitError(fmt.Errorf("control plane %s is %s, and etcd would lose another member", other.Name, other.State), "start it first")
 		}
-		err := s.persist(ctx, "asking for the state of "+other.Name, func(ctx context.Context) error {
+		err := persist(ctx, "asking for the state of "+other.Name, func(ctx context.Context) error {
 			n, err := s.client.CoreV1().Nodes().Get(ctx, other.Name, metav1.GetOptions{})
 			if err != nil {
 				return err
@@ -205,7 +205,7 @@ func (s *swap) neverDrains(ctx context.Context) error {
 // its pods are well, "" if there is none.
 func (s *swap) strictBudget(ctx context.Context, p corev1.Pod) (string, error) {
 	var list *policyv1.PodDisruptionBudgetList
-	err := s.persist(ctx, "listing disruption budgets", func(ctx context.Context) (err error) {
+	err := persist(ctx, "listing disruption budgets", func(ctx context.Context) (err error) {
 		list, err = s.client.PolicyV1().PodDisruptionBudgets(p.Namespace).List(ctx, metav1.ListOptions{})
 		return err
 	})

@@ -20,7 +20,7 @@ import (
 // cordon keeps new pods away, and remembers whether somebody had done so before.
 func (s *swap) cordon(ctx context.Context) error {
 	var n *corev1.Node
-	err := s.persist(ctx, "reading the node", func(ctx context.Context) (err error) {
+	err := persist(ctx, "reading the node", func(ctx context.Context) (err error) {
 		n, err = s.client.CoreV1().Nodes().Get(ctx, s.node.Name, metav1.GetOptions{})
 		return err
 	})
@@ -45,7 +45,7 @@ func (s *swap) patch(ctx context.Context, change map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("encoding a change of the node: %w", err)
 	}
-	return s.persist(ctx, "changing the node's object", func(ctx context.Context) error {
+	return persist(ctx, "changing the node's object", func(ctx context.Context) error {
 		_, err := s.client.CoreV1().Nodes().Patch(ctx, s.node.Name, types.MergePatchType, text, metav1.PatchOptions{})
 		return err
 	})
@@ -55,7 +55,7 @@ func (s *swap) patch(ctx context.Context, change map[string]any) error {
 const requestTime = 5 * time.Second
 
 // persist calls do until it succeeds or fails for a reason that will not pass.
-func (s *swap) persist(ctx context.Context, what string, do func(context.Context) error) error {
+func persist(ctx context.Context, what string, do func(context.Context) error) error {
 	for {
 		bounded, cancel := context.WithTimeout(ctx, requestTime)
 		err := do(bounded)
@@ -193,7 +193,7 @@ func (s *swap) labelFor(ctx context.Context, c choice) error {
 	}
 	meta["labels"] = labels
 	var annotated bool
-	err := s.persist(ctx, "reading the node", func(ctx context.Context) error {
+	err := persist(ctx, "reading the node", func(ctx context.Context) error {
 		n, err := s.client.CoreV1().Nodes().Get(ctx, s.node.Name, metav1.GetOptions{})
 		if err == nil {
 			_, annotated = n.Annotations[criSocketAnnotation]
@@ -209,12 +209,16 @@ func (s *swap) labelFor(ctx context.Context, c choice) error {
 	if err := s.patch(ctx, map[string]any{"metadata": meta}); err != nil {
 		return err
 	}
-	classes, err := addons.RuntimeClasses(pick)
+	table, err := addons.Load()
+	if err != nil {
+		return err
+	}
+	classes, err := table.RuntimeClasses(pick)
 	if err != nil {
 		return err
 	}
 	for _, o := range classes {
-		err := s.persist(ctx, "applying "+o.GetKind()+" "+o.GetName(), func(ctx context.Context) error { return applyObject(ctx, s.dynamic, o) })
+		err := persist(ctx, "applying "+o.GetKind()+" "+o.GetName(), func(ctx context.Context) error { return applyObject(ctx, s.dynamic, o) })
 		if err != nil {
 			return err
 		}

@@ -83,6 +83,12 @@ func (p *tracedProvider) CreateNetwork(ctx context.Context, spec provider.Networ
 	return p.Provider.CreateNetwork(ctx, spec)
 }
 
+func (p *tracedProvider) Connect(ctx context.Context, id, network string, names []string) (err error) {
+	span := trace.Start(ctx, trace.Act, p.lane(id), "connect to network "+network)
+	defer func() { span.EndWith(err) }()
+	return p.Provider.Connect(ctx, id, network, names)
+}
+
 func (p *tracedProvider) Nodes(ctx context.Context, sel provider.Selector) (l []provider.Node, err error) {
 	span := trace.Start(ctx, trace.Act, engineLane, "list nodes")
 	defer func() { span.EndWith(err); p.learn(l...) }()

@@ -23,13 +23,20 @@ type Cluster struct {
 	// Runtime and OCIRuntime are those of nodes that name none.
 	Runtime, OCIRuntime string
 	// Ephemeral says that the cluster need not survive a power cut of the host.
-	Ephemeral    bool
-	Nodes        []Node
-	Networking   Networking
+	Ephemeral  bool
+	Nodes      []Node
+	Networking Networking
+	Registries Registries `json:",omitzero"`
+	// CertificateAuthorities are trusted by the nodes' own programs.
+	CertificateAuthorities []Authority `json:",omitempty"`
+	// Proxy of the nodes; nil for the host's.
+	Proxy        *Proxy `json:",omitempty"`
 	FeatureGates map[string]bool
 	// RuntimeConfig is kube-apiserver's --runtime-config.
 	RuntimeConfig map[string]string
 	Patches       Patches
+	// Addons are those that were asked for, by name, each once.
+	Addons []string `json:",omitempty"`
 }
 
 // Runtimes are the container runtimes that the image of nodes which name none must
@@ -93,12 +100,15 @@ type Networking struct {
 	ServiceSubnets []netip.Prefix
 	// NodeSubnets, when not empty, are the subnets of the nodes' own network;
 	// else free ones are found.
-	NodeSubnets      []netip.Prefix
-	IPFamily         string // "ipv4", "ipv6", "dual"
-	KubeProxyMode    string // "iptables", "nftables", "ipvs", "none"
-	CNI              string // "default", "none"
-	APIServerAddress netip.Addr
-	APIServerPort    int // 0: kluster picks a free one
+	NodeSubnets   []netip.Prefix
+	IPFamily      string // "ipv4", "ipv6", "dual"
+	KubeProxyMode string // "iptables", "nftables", "ipvs", "none"
+	CNI           string // "default", "none"
+	LoadBalancer  string // of Services: "default", "none"
+	// LoadBalancerPorts lead to Services of type LoadBalancer, by TCP.
+	LoadBalancerPorts []PortMapping
+	APIServerAddress  netip.Addr
+	APIServerPort     int // 0: kluster picks a free one
 	// DNSSearch, if not nil, replaces the nodes' DNS search list.
 	DNSSearch *[]string
 }

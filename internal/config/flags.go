@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kluster-project/kluster/configs/v1alpha1"
+)
 
 // Flags are what the command line asks for; what is set wins over a file.
 type Flags struct {
@@ -11,6 +15,17 @@ type Flags struct {
 	Nodes, ControlPlanes, Workers *int
 	// Ephemeral is nil when not given.
 	Ephemeral *bool
+	// Addons are asked for in addition to the file's.
+	Addons []string
+	// Ports (--port) lead from the host to Services of type LoadBalancer, as
+	// "[ADDRESS:]HOSTPORT:PORT"; they are added to the file's.
+	Ports []string
+	// Registry asks for the local registry, and Caches, each REGISTRY or
+	// REGISTRY=URL, replace those of a file.
+	Registry bool
+	Caches   []string
+	// Mirrors, each REGISTRY=URL, replace a file's of the same registry.
+	Mirrors []string
 }
 
 // Options are what resolving needs to know of the world.
@@ -22,11 +37,15 @@ type Options struct {
 	Runtimes []string
 	// OCIRuntimes that a node can have; the first is the default.
 	OCIRuntimes []string
+	// Addons that a cluster can have.
+	Addons []string
 	// KernelHasIPVS allows kubeProxyMode ipvs in a kind file.
 	KernelHasIPVS bool
 	// PathExists checks a mount's host path; nil checks nothing. A kind file's
 	// host paths are not checked: the engine makes missing ones, as under kind.
 	PathExists func(path string) bool
+	// ReadFile reads a file of certificates; nil takes them without a look.
+	ReadFile func(path string) ([]byte, error)
 	// WorkDir is where relative host paths in a kind file start; "" for the
 	// process's own.
 	WorkDir string
@@ -57,6 +76,17 @@ func (w *wish) applyFlags(f Flags, p *problems) {
 	override(&w.Image, &w.from.image, f.Image, flags.image)
 	if f.Ephemeral != nil {
 		w.Ephemeral = f.Ephemeral
+	}
+	w.addonFlags = f.Addons
+	w.portsFromFlags(f.Ports, p)
+	if f.Registry && w.Registries.Local == nil {
+		w.Registries.Local = &v1alpha1.LocalRegistry{}
+	}
+	if len(f.Caches) > 0 {
+		w.cachesFromFlags(f.Caches)
+	}
+	if len(f.Mirrors) > 0 {
+		w.mirrorsFromFlags(f.Mirrors, p)
 	}
 	w.Nodes = slices.Clone(w.Nodes)
 	for i := range w.Nodes {

@@ -17,6 +17,7 @@ var (
 	families   = []string{familyIPv4, familyIPv6, familyDual}
 	proxyModes = []string{"iptables", "nftables", "none"}
 	cnis       = []string{"default", "none"}
+	balancers  = []string{"default", "none"}
 )
 
 // resolveNetworking fills c.Networking; the nodes are known by then.
@@ -24,6 +25,8 @@ func resolveNetworking(w *wish, c *Cluster, o Options, p *problems) {
 	spec, net := w.Networking, &c.Networking
 	net.IPFamily = choice(spec.IPFamily, families, "networking.ipFamily", p)
 	net.CNI = choice(spec.CNI, cnis, "networking.cni", p)
+	net.LoadBalancer = choice(spec.LoadBalancer, balancers, "networking.loadBalancer", p)
+	net.LoadBalancerPorts = balancerPorts(w, net.LoadBalancer, p)
 	net.KubeProxyMode = proxyMode(w, o, p)
 	net.DNSSearch = spec.DNSSearch
 	net.APIServerPort = hostPort(w, spec.APIServerPort, "networking.apiServerPort", p)

@@ -93,6 +93,9 @@ func checkHostPorts(w *wish, c *Cluster, p *problems) {
 	if c.Networking.APIServerAddress.IsValid() {
 		take(binding{"networking.apiServerPort", c.Networking.APIServerAddress.String(), c.Networking.APIServerPort, "TCP"})
 	}
+	for i, m := range c.Networking.LoadBalancerPorts {
+		take(binding{w.balancerPortField(i), m.ListenAddress, m.HostPort, m.Protocol})
+	}
 	var quiet problems // said before, in resolveNode
 	for i, spec := range w.Nodes {
 		field := item("nodes", i) + ".extraPortMappings"

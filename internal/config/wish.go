@@ -11,13 +11,21 @@ type wish struct {
 	kind bool
 	// shorthand is true for --nodes: control planes take pods.
 	shorthand bool
+	// flagPorts is how many of Networking.LoadBalancerPorts, the last ones, are flags'.
+	flagPorts int
 	// patches of all nodes, and of each entry of Nodes.
 	patches     Patches
 	nodePatches []Patches
+	// addonFlags are add-ons of the command line.
+	addonFlags []string
 }
 
 // sources are fields of the file, or flags.
-type sources struct{ name, version, image, runtime, ociRuntime, nodes string }
+type sources struct {
+	name, version, image, runtime, ociRuntime, nodes string
+	caches                                           []string          // one for each
+	mirrors                                          map[string]string // by the registry that they are of
+}
 
 func fileSources() sources {
 	return sources{name: "name", version: "kubernetesVersion", image: "image", runtime: "runtime", ociRuntime: "ociRuntime", nodes: "nodes"}
@@ -41,6 +49,9 @@ func resolve(w wish, o Options, p *problems) (*Cluster, error) {
 	resolveName(&w, c)
 	resolveNodes(&w, c, o, p)
 	resolveNetworking(&w, c, o, p)
+	resolveAddons(&w, c, o, p)
+	resolveRegistries(&w, c, p)
+	c.CertificateAuthorities, c.Proxy = authorities(&w, o, p), proxy(w.Proxy, p)
 	checkName(&w, c, p)
 	checkGates(&w, p)
 	checkHostPorts(&w, c, p)

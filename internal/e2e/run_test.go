@@ -216,7 +216,7 @@ func TestAgain(t *testing.T) {
 
 func TestLogUnitsAreThoseOfTheRuntimes(t *testing.T) {
 	c := report.Cluster{Nodes: []report.Node{{Runtime: "containerd://2.4.2"}, {Runtime: "containerd://2.4.2"}, {Runtime: "docker://28.5.2"}, {Runtime: "other://1"}}}
-	if got := logUnits(c); !slices.Equal(got, []string{"kubelet.service", "containerd.service", "docker.service", "cri-docker.service"}) {
+	if got := logUnits(c); !slices.Equal(got, []string{"kubelet.service", "containerd.service", "kluster-mirrors.service", "docker.service", "cri-docker.service"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,6 +1,6 @@
 // Package loadbalancer renders the configuration of the load balancer that
 // serves a cluster's API to the host: haproxy 2.6 or newer, one TCP frontend over
-// all kube-apiservers.
+// all kube-apiservers, and one for each port of the host that leads to Services.
 //
 // Backends are checked with GET /readyz over TLS, because the kernel of a frozen
 // node still accepts connections, and because /readyz is the first to fail when
@@ -35,6 +35,25 @@ type Config struct {
 	// CAFile, if not empty, is used in place of the package's CAFile.
 	CAFile   string
 	Backends []Backend
+	// Services are further ports, which lead to Services of type LoadBalancer.
+	Services []Service
+}
+
+// Service is a port that leads to the first of some addresses that answers there.
+// They are looked for all the time, since Services come and go.
+type Service struct {
+	Listen int // the port to listen on, on every address
+	Port   int // of Addrs
+	Addrs  []netip.Addr
+}
+
+// Servers are where the Service may be, the preferred one first.
+func (s Service) Servers() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range s.Addrs {
+		out = append(out, netip.AddrPortFrom(a, uint16(s.Port)))
+	}
+	return out
 }
 
 // Backend is one kube-apiserver.
@@ -57,6 +76,11 @@ func Render(c Config) ([]byte, error) {
 	for _, b := range c.Backends {
 		if b.Name == "" || !b.Addr.IsValid() {
 			return nil, fmt.Errorf("load balancer: backend %q has no valid address", b.Name)
+		}
+	}
+	for _, s := range c.Services {
+		if len(s.Addrs) == 0 {
+			return nil, fmt.Errorf("load balancer: port %d leads nowhere", s.Port)
 		}
 	}
 	if c.CAFile == "" {

@@ -20,7 +20,11 @@ func backend(name, addr string) Backend {
 var configs = map[string]Config{
 	"one":   {Port: nodespec.APIPort, Backends: []Backend{backend("a-control-plane-1", "172.28.0.3:6443")}},
 	"three": {Port: nodespec.APIPort, Backends: []Backend{backend("a", "172.28.0.3:6443"), backend("b", "172.28.0.4:6443"), backend("c", "172.28.0.5:6443")}},
-	"ipv6":  {Port: nodespec.APIPort, IPv6: true, Backends: []Backend{backend("a", "[fd00:1::3]:6443"), backend("b", "[fd00:1::4]:6443")}},
+	"services": {Port: nodespec.APIPort, Backends: []Backend{backend("a", "172.28.0.3:6443")}, Services: []Service{
+		{Listen: 20000, Port: 80, Addrs: []netip.Addr{netip.MustParseAddr("172.28.0.128"), netip.MustParseAddr("172.28.0.129")}},
+		{Listen: 20001, Port: 80, Addrs: []netip.Addr{netip.MustParseAddr("fd00:1::ff00")}},
+	}},
+	"ipv6": {Port: nodespec.APIPort, IPv6: true, Backends: []Backend{backend("a", "[fd00:1::3]:6443"), backend("b", "[fd00:1::4]:6443")}},
 }
 
 func TestRenderGolden(t *testing.T) {
@@ -37,9 +41,10 @@ func TestRenderGolden(t *testing.T) {
 
 func TestRenderErrors(t *testing.T) {
 	for name, c := range map[string]Config{
-		"no backends": {Port: 1},
-		"no address":  {Port: 1, Backends: []Backend{{Name: "a"}}},
-		"no name":     {Port: 1, Backends: []Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:1")}}},
+		"no backends":             {Port: 1},
+		"no address":              {Port: 1, Backends: []Backend{{Name: "a"}}},
+		"no address of a Service": {Port: 1, Backends: []Backend{backend("a", "10.0.0.1:1")}, Services: []Service{{Listen: 2, Port: 80}}},
+		"no name":                 {Port: 1, Backends: []Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:1")}}},
 	} {
 		if got, err := Render(c); err == nil {
 			t.Errorf("%s: no error, but\n%s", name, got)

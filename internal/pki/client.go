@@ -1,8 +1,10 @@
 package pki
 
 import (
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -28,6 +30,33 @@ func (a *Authority) KubeletFiles(node string) ([]nodespec.File, error) {
 	return []nodespec.File{
 		{Path: dated, Mode: 0o600, Data: slices.Concat(c.Certificate, c.Key)},
 		{Path: KubeletClientPEM, Mode: 0o777, Link: dated},
+	}, nil
+}
+
+// KubeletServingFiles are the certificate and key that a node's kubelet serves with.
+// They lie where a kubelet looks before it makes itself a certificate that nobody can
+// check, so that whoever trusts the cluster's authority can ask it for what it knows.
+// Names and groups are those of certificates that kubelets ask the cluster for.
+func (a *Authority) KubeletServingFiles(node string, addrs []netip.Addr) ([]nodespec.File, error) {
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "system:node:" + node, Organization: []string{"system:nodes"}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{node},
+	}
+	for _, addr := range addrs {
+		template.IPAddresses = append(template.IPAddresses, addr.AsSlice())
+	}
+	cert, key, err := a.cluster.leaf(template, a.now)
+	if err != nil {
+		return nil, fmt.Errorf("making the serving certificate of the kubelet of %s: %w", node, err)
+	}
+	text, err := keyPEM(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the key of the kubelet of %s: %w", node, err)
+	}
+	return []nodespec.File{
+		{Path: kubeletDir + "/kubelet.crt", Mode: 0o644, Data: certPEM(cert)},
+		{Path: kubeletDir + "/kubelet.key", Mode: 0o600, Data: text},
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -114,6 +115,43 @@ func TestKubeletFiles(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	checkClient(t, a, pair, pair, "system:node:n1", "system:nodes")
+}
+
+func TestKubeletServingFiles(t *testing.T) {
+	a := authorityOf(t)
+	addrs := []netip.Addr{netip.MustParseAddr("172.28.0.3"), netip.MustParseAddr("fd00::3")}
+	files, err := a.KubeletServingFiles("n1", addrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]uint32{}
+	for _, f := range files {
+		modes[f.Path] = f.Mode
+	}
+	want := map[string]uint32{"/var/lib/kubelet/pki/kubelet.crt": 0o644, "/var/lib/kubelet/pki/kubelet.key": 0o600}
+	if diff := cmp.Diff(want, modes); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if _, err := tls.X509KeyPair(files[0].Data, files[1].Data); err != nil {
+		t.Fatal(err)
+	}
+	c := parseCert(t, files[0].Data)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(a.CACertificate())
+	for _, name := range []string{"n1", "172.28.0.3", "fd00::3"} {
+		if _, err := c.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, DNSName: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, o := range map[string]x509.VerifyOptions{
+		"another's name":              {DNSName: "n2"},
+		"the credentials of a client": {KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+	} {
+		o.Roots, o.CurrentTime = roots, now
+		if _, err := c.Verify(o); err == nil {
+			t.Errorf("it serves as %s", name)
+		}
+	}
 }
 
 func TestAdmin(t *testing.T) {

@@ -46,6 +46,11 @@ func newAuthority(name string, now time.Time) (*authority, error) {
 
 // client signs a new client certificate, with kubeadm's usages and validity.
 func (a *authority) client(subject pkix.Name, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	return a.leaf(&x509.Certificate{Subject: subject, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, now)
+}
+
+// leaf signs a certificate whose subject, names and extended usages are given.
+func (a *authority) leaf(c *x509.Certificate, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, nil, err
@@ -54,15 +59,11 @@ func (a *authority) client(subject pkix.Name, now time.Time) (*x509.Certificate,
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := sign(&x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               subject,
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(leafValidity),
-		KeyUsage:              x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-	}, a.cert, &key.PublicKey, a.key)
+	c.SerialNumber = serial
+	c.NotBefore, c.NotAfter = now.Add(-backdate), now.Add(leafValidity)
+	c.KeyUsage = x509.KeyUsageKeyEncipherment | x509.KeyUsageDigitalSignature
+	c.BasicConstraintsValid = true
+	cert, err := sign(c, a.cert, &key.PublicKey, a.key)
 	return cert, key, err
 }
 

@@ -2,8 +2,8 @@
 // the evidence of a failure: private keys, tokens, passwords, the user part of URLs
 // (as of proxies), and the data of Secrets.
 //
-// It goes by the form of things and by their names. A password that nothing names is
-// not found.
+// It goes by the form of things and by their names, and by what it was told (Hide). Any
+// other password that nothing names is not found.
 package redact
 
 import (
@@ -62,6 +62,7 @@ var words = [][]byte{
 
 // Text takes out of a text what must not be seen.
 func Text(text []byte) []byte {
+	text = values(text)
 	for _, r := range whole {
 		if bytes.Contains(text, []byte(r.hint)) {
 			text = r.what.ReplaceAll(text, []byte(r.with))

@@ -20,7 +20,7 @@ func FuzzCut(f *testing.F) {
 			return // the owner's to leave out
 		}
 		whole := screen.Paint(a, "") + screen.Paint(b, "31")
-		got := cut(whole, width)
+		got := Cut(whole, width)
 		if visible(got) > width {
 			t.Errorf("%q has %d columns, not %d", got, visible(got), width)
 		}

@@ -47,7 +47,7 @@ func (s *Screen) Draw(lines []string) {
 	}
 	var b strings.Builder
 	for _, line := range lines {
-		b.WriteString(cut(line, width-1) + "\n")
+		b.WriteString(Cut(line, width-1) + "\n")
 	}
 	s.write(b.String())
 	s.drawn = len(lines)
@@ -95,9 +95,9 @@ func Every(d time.Duration, f func()) (stop func()) {
 	}
 }
 
-// cut shortens text to width columns, so that it never wraps: a wrapped line
+// Cut shortens text to width columns, so that it never wraps: a wrapped line
 // would be wiped only in part. Sequences for colours take none.
-func cut(text string, width int) string {
+func Cut(text string, width int) string {
 	columns, coloured := 0, false
 	for i := 0; i < len(text); {
 		if strings.HasPrefix(text[i:], "\x1b[") {
