@@ -47,7 +47,11 @@ var specs = []struct {
 	{"ends what takes too much memory", limitsMemory},
 	{"slows down what takes too much CPU", limitsCPU},
 	{"loads an archive of images into every node", loads},
+	{"takes back a load that is interrupted, or has all of it", interruptsLoads},
+	{"refuses images of another platform, and damaged ones", refusesLoads},
 	{"lets pods pick their OCI runtime, where the container runtime can", classes},
+	{"has figures of its nodes and pods", measures},
+	{"gives a Deployment under load more pods", autoscales},
 	{"refuses a swap that cannot go well, and changes nothing", refusesSwaps},
 	{"is the same after its nodes were killed", survives},
 }
