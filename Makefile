@@ -64,6 +64,7 @@ unit: ## run the unit tests, with the race detector (KLUSTER_REQUIRE_ENGINE=0: a
 fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones are unit tests)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/config -run='^$$' -fuzz='^FuzzPort$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/report -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/runner -run='^$$' -fuzz='^FuzzJournal$$' -fuzztime=$(FUZZTIME)
@@ -73,10 +74,12 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./internal/cluster -run='^$$' -fuzz='^FuzzParseImages$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/imageload -run='^$$' -fuzz='^FuzzArchive$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/imageload -run='^$$' -fuzz='^FuzzHeld$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/offline -run='^$$' -fuzz='^FuzzOpen$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/plan -run='^$$' -fuzz='^FuzzConformance$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/preflight -run='^$$' -fuzz='^FuzzImages$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/evidence -run='^$$' -fuzz='^FuzzFolderName$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/redact -run='^$$' -fuzz='^FuzzText$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/nodeagent/netpol -run='^$$' -fuzz='^FuzzCompile$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace -run='^$$' -fuzz='^FuzzParseStat$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/trace/nodelog -run='^$$' -fuzz='^FuzzReaders$$' -fuzztime=$(FUZZTIME)
 
@@ -105,6 +108,11 @@ smoke: build ## run a dozen of Kubernetes' own conformance specs on a cluster ma
 .PHONY: conformance
 conformance: build engine ## run all of Kubernetes' conformance specs (E2E='--clusters 2' and other flags)
 	$(KLUSTER) e2e run --suite conformance --create --report-dir bin/e2e-conformance-$$(date +%Y%m%d-%H%M%S) $(E2E)
+
+.PHONY: offline
+offline: build engine ## make a bundle, and a cluster of it on a second engine without a network (as root)
+	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
+		go test -count=1 -timeout 120m ./e2e/suites/offline -ginkgo.v
 
 .PHONY: bench
 bench: build engine ## measure creates and deletes against the floor (BENCH='-only 1,3 -n 3', KIND=path KIND_IMAGE=name)
