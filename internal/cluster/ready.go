@@ -117,14 +117,22 @@ func (c *creation) unready(nodes map[string]*corev1.Node) []string {
 	return out
 }
 
+// notReady says why a node takes no pods yet; "" if it does. A node that has just got
+// Ready is tainted until the controller manager has seen it.
 func notReady(n *corev1.Node) string {
 	for _, cond := range n.Status.Conditions {
-		if cond.Type == corev1.NodeReady {
-			if cond.Status == corev1.ConditionTrue {
-				return ""
-			}
+		if cond.Type != corev1.NodeReady {
+			continue
+		}
+		if cond.Status != corev1.ConditionTrue {
 			return cond.Message
 		}
+		for _, taint := range n.Spec.Taints {
+			if taint.Key == corev1.TaintNodeNotReady || taint.Key == corev1.TaintNodeUnreachable {
+				return "Ready, and still has the taint " + taint.Key
+			}
+		}
+		return ""
 	}
 	return "no status yet"
 }

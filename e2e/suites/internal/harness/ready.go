@@ -30,39 +30,50 @@ func NodeReady(n corev1.Node) corev1.NodeCondition {
 	return corev1.NodeCondition{}
 }
 
-// NotReady names the nodes that are not Ready, with the reason.
-func (c *Cluster) NotReady(ctx context.Context) ([]string, error) {
-	list, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
+// unready says why a node takes no pods, or has not said since a time that it is
+// Ready; "" if it does. The taint of a node that was not Ready goes a moment later.
+func unready(n corev1.Node, since time.Time) string {
+	r := NodeReady(n)
+	since = since.Truncate(time.Second) // a heartbeat's precision
+	if r.Status != corev1.ConditionTrue || r.LastHeartbeatTime.Time.Before(since) {
+		return fmt.Sprintf("%s: Ready=%s at %s, wanted since %s: %s %s", n.Name, r.Status, r.LastHeartbeatTime, since, r.Reason, r.Message)
 	}
-	var out []string
-	for _, n := range list.Items {
-		if r := NodeReady(n); r.Status != corev1.ConditionTrue {
-			out = append(out, fmt.Sprintf("%s: %s %s", n.Name, r.Reason, r.Message))
+	for _, t := range n.Spec.Taints {
+		if t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable {
+			return fmt.Sprintf("%s: taint %s", n.Name, t.Key)
 		}
 	}
-	return out, nil
+	return ""
+}
+
+// NotReady names the nodes that are not Ready, with the reason.
+func (c *Cluster) NotReady(ctx context.Context) ([]string, error) {
+	return c.unready(ctx, func(context.Context, string) (time.Time, error) { return time.Time{}, nil })
 }
 
 // Unheard names the nodes that have not said, since their container's last
 // start, that they are Ready. What an apiserver remembers of a node that has
 // been killed since does not count.
 func (c *Cluster) Unheard(ctx context.Context, e *Engine) ([]string, error) {
+	return c.unready(ctx, func(ctx context.Context, name string) (time.Time, error) {
+		machine, err := e.Inspect(ctx, name)
+		return machine.Started, err
+	})
+}
+
+func (c *Cluster) unready(ctx context.Context, since func(ctx context.Context, name string) (time.Time, error)) ([]string, error) {
 	list, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	var out []string
 	for _, n := range list.Items {
-		r := NodeReady(n)
-		machine, err := e.Inspect(ctx, n.Name)
+		at, err := since(ctx, n.Name)
 		if err != nil {
 			return nil, err
 		}
-		started := machine.Started.Truncate(time.Second) // a heartbeat's precision
-		if r.Status != corev1.ConditionTrue || r.LastHeartbeatTime.Time.Before(started) {
-			out = append(out, fmt.Sprintf("%s: started %s, Ready=%s at %s: %s", n.Name, started, r.Status, r.LastHeartbeatTime, r.Message))
+		if why := unready(n, at); why != "" {
+			out = append(out, why)
 		}
 	}
 	return out, nil
@@ -74,6 +85,18 @@ func (c *Cluster) AwaitNodes(ctx context.Context, e *Engine, within time.Duratio
 	ginkgo.GinkgoHelper()
 	gomega.Eventually(ctx, func(ctx context.Context) ([]string, error) { return c.Unheard(ctx, e) }).
 		WithTimeout(within).Should(gomega.BeEmpty(), "all nodes Ready")
+}
+
+// AwaitNode waits until a node's kubelet has said, since a time, that it is Ready.
+func (c *Cluster) AwaitNode(ctx context.Context, name string, since time.Time, within time.Duration) {
+	ginkgo.GinkgoHelper()
+	gomega.Eventually(ctx, func(ctx context.Context) (string, error) {
+		n, err := c.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		return unready(*n, since), nil
+	}).WithTimeout(within).Should(gomega.BeEmpty(), "node %s Ready", name)
 }
 
 // Deploy makes a Deployment and waits until it is fully available.
