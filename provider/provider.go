@@ -30,6 +30,8 @@ var (
 	ErrSubnetTaken = errors.New("subnet overlaps another network")
 	// ErrPortTaken: the wanted host port is in use.
 	ErrPortTaken = errors.New("host port is taken")
+	// ErrNotRunning: the node does not run, or is paused.
+	ErrNotRunning = errors.New("node does not run")
 	// ErrUnavailable: the engine cannot be reached or used at all.
 	ErrUnavailable = errors.New("engine is not available")
 )
@@ -78,12 +80,20 @@ type Provider interface {
 	// the other node is touched), ErrNotFound if the image is not held.
 	CreateNode(ctx context.Context, spec NodeSpec) (Node, error)
 	// StartNode starts a node; ErrPortTaken if a published port is in use.
-	// Starting a running node is not an error.
+	// Starting a running node is not an error; a paused one cannot be started.
 	StartNode(ctx context.Context, id string) error
-	// StopNode asks a node to stop and kills it after grace.
+	// StopNode asks a node to stop and kills it after grace. Stopping one that does
+	// not run is not an error.
 	StopNode(ctx context.Context, id string, grace time.Duration) error
-	// KillNode sends a signal ("KILL", "TERM", ...) to a node's first process.
+	// KillNode sends a signal ("KILL", "TERM", ...) to a node's first process. KILL
+	// also ends one that is paused; ErrNotRunning if it does not run.
 	KillNode(ctx context.Context, id, signal string) error
+	// PauseNode freezes all processes of a node: they keep what they have, and their
+	// connections, and do nothing. Pausing a paused node is not an error;
+	// ErrNotRunning if it does not run.
+	PauseNode(ctx context.Context, id string) error
+	// UnpauseNode lets a paused node go on. One that is not paused is left as it is.
+	UnpauseNode(ctx context.Context, id string) error
 
 	// Exec runs a command in a running node and waits for it.
 	// A command that ends with another code than 0 gives *ExecError.

@@ -50,6 +50,9 @@ const (
 	// RoleSwapLock is none either, and never runs: while it is there, the container
 	// runtimes of the cluster are being swapped.
 	RoleSwapLock Role = "swap-lock"
+	// RoleFault is none either, and never runs: it is the record of a fault that is
+	// undone from outside of the nodes that have it.
+	RoleFault Role = "fault"
 )
 
 // Ports.

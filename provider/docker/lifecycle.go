@@ -34,7 +34,7 @@ func (p *Provider) StopNode(ctx context.Context, id string, grace time.Duration)
 // KillNode implements provider.Provider.
 func (p *Provider) KillNode(ctx context.Context, id, signal string) error {
 	if err := p.api.ContainerKill(ctx, id, signal); err != nil {
-		return fmt.Errorf("sending %s to node %q: %w", signal, id, explain(err))
+		return fmt.Errorf("sending %s to node %q: %w", signal, id, p.explainState(ctx, id, err))
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 		{"NetworkClashes", (*suite).TestNetworkClashes},
 		{"Connect", (*suite).TestConnect},
 		{"NodeLife", (*suite).TestNodeLife},
+		{"Pause", (*suite).TestPause},
 		{"NodeClashes", (*suite).TestNodeClashes},
 		{"NodeMissing", (*suite).TestNodeMissing},
 		{"Ports", (*suite).TestPorts},

@@ -127,6 +127,8 @@ func (s *suite) TestNodeMissing(t *testing.T) {
 		"StartNode": func() error { return s.p.StartNode(t.Context(), missing) },
 		"StopNode":  func() error { return s.p.StopNode(t.Context(), missing, 0) },
 		"KillNode":  func() error { return s.p.KillNode(t.Context(), missing, "KILL") },
+		"Pause":     func() error { return s.p.PauseNode(t.Context(), missing) },
+		"Unpause":   func() error { return s.p.UnpauseNode(t.Context(), missing) },
 		"Logs":      func() error { return s.p.Logs(t.Context(), missing, provider.LogOptions{}, &bytes.Buffer{}) },
 		"CopyTo":    func() error { return s.p.CopyTo(t.Context(), missing, "/", &bytes.Buffer{}) },
 		"CopyFrom":  func() error { _, err := s.p.CopyFrom(t.Context(), missing, "/"); return err },

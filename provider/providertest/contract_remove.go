@@ -94,6 +94,8 @@ func (s *suite) TestCancelled(t *testing.T) {
 		"StartNode":     func() error { return s.p.StartNode(ctx, id) },
 		"StopNode":      func() error { return s.p.StopNode(ctx, id, 0) },
 		"KillNode":      func() error { return s.p.KillNode(ctx, id, "KILL") },
+		"PauseNode":     func() error { return s.p.PauseNode(ctx, id) },
+		"UnpauseNode":   func() error { return s.p.UnpauseNode(ctx, id) },
 		"CopyTo":        func() error { return s.p.CopyTo(ctx, id, "/", &bytes.Buffer{}) },
 		"CopyFrom":      func() error { _, err := s.p.CopyFrom(ctx, id, "/"); return err },
 		"Logs":          func() error { return s.p.Logs(ctx, id, provider.LogOptions{}, &bytes.Buffer{}) },

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -99,8 +100,11 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
-	if node.State == provider.StateRunning {
+	switch node.State {
+	case provider.StateRunning:
 		return nil
+	case provider.StatePaused:
+		return fmt.Errorf("starting node %q: it is paused", node.Name)
 	}
 	if err := p.canStart(node); err != nil {
 		return fmt.Errorf("starting node %q: %w", node.Name, err)
@@ -120,7 +124,7 @@ func (p *Provider) canStart(node *fakeNode) error {
 		}
 	}
 	for _, other := range p.nodes {
-		if other == node || other.State != provider.StateRunning {
+		if other == node || !other.lives() {
 			continue
 		}
 		for _, port := range node.Ports {
@@ -136,7 +140,15 @@ func (p *Provider) canStart(node *fakeNode) error {
 
 // StopNode implements provider.Provider.
 func (p *Provider) StopNode(ctx context.Context, id string, _ time.Duration) error {
-	return p.end(ctx, "StopNode", id, 0)
+	return unless(p.end(ctx, "StopNode", id, 0), provider.ErrNotRunning)
+}
+
+// unless is err, or nil if it is of a kind.
+func unless(err, kind error) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
 }
 
 // exitCodes of a node by the signal that ends it; others do nothing.
@@ -161,16 +173,25 @@ func (p *Provider) end(ctx context.Context, op, id string, code int) error {
 	if err != nil {
 		return err
 	}
-	node.halt(code)
+	if !node.halt(code) {
+		return fmt.Errorf("%s %q: %w", op, node.Name, provider.ErrNotRunning)
+	}
 	return nil
 }
 
-// halt makes a node that runs a stopped one.
-func (n *fakeNode) halt(code int) {
-	if n.State == provider.StateRunning {
-		n.State, n.ExitCode = provider.StateStopped, code
-		close(n.running)
+// lives says whether a node has processes, frozen or not.
+func (n *fakeNode) lives() bool {
+	return n.State == provider.StateRunning || n.State == provider.StatePaused
+}
+
+// halt makes a node that lives a stopped one.
+func (n *fakeNode) halt(code int) bool {
+	if !n.lives() {
+		return false
 	}
+	n.State, n.ExitCode = provider.StateStopped, code
+	close(n.running)
+	return true
 }
 
 // Logs implements provider.Provider.
@@ -185,7 +206,7 @@ func (p *Provider) Logs(ctx context.Context, id string, opt provider.LogOptions,
 		return err
 	}
 	log, running := slices.Clone(node.log), node.running
-	follow := opt.Follow && node.State == provider.StateRunning
+	follow := opt.Follow && node.lives()
 	p.mu.Unlock()
 	for _, entry := range log {
 		if entry.at.Before(opt.Since) {

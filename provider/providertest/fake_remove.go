@@ -29,7 +29,7 @@ func (p *Provider) Remove(ctx context.Context, sel provider.Selector) error {
 		return true
 	})
 	for _, node := range p.nodes { // those of others are taken off what goes
-		if node.State == provider.StateRunning {
+		if node.lives() {
 			node.Networks = slices.DeleteFunc(slices.Clone(node.Networks), func(name string) bool {
 				return slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == name && matches(n.Labels, sel) })
 			})
