@@ -12,7 +12,7 @@ import (
 // Delete removes a cluster, whole or in parts, and its kubeconfig entry: from
 // kubeconfigPath, or the usual files when that is "", and from the file that the
 // create was told. existed is false when there was nothing to remove, which is
-// not an error. A cluster whose container runtimes are being swapped stays as it is.
+// not an error. A cluster whose nodes are being changed stays as it is.
 func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (existed bool, err error) {
 	sel := provider.Selector{nodespec.LabelCluster: name}
 	left, err := m.provider.Leftovers(ctx, sel)
@@ -25,12 +25,12 @@ func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (exis
 	}
 	// A process that cannot be seen does not count: what it has left, should it have
 	// been killed, must go.
-	swap, err := swapUnderway(name, nodes)
+	now, err := underway(name, nodes)
 	if err != nil {
 		return len(left) > 0, err
 	}
-	if swap != nil && swap.seen {
-		return true, swap
+	if now != nil && now.seen {
+		return true, now
 	}
 	paths := kubeconfigsWith(kubeconfigPath, nodes)
 	// Both, whatever becomes of the other: with the nodes goes what they know of
@@ -56,7 +56,7 @@ func (m *Manager) DeleteAll(ctx context.Context, kubeconfigPath string) ([]strin
 	}
 	errs = append(errs, m.sweepBuilds(ctx))
 	err = errors.Join(errs...)
-	if swap := (*swapUnderwayError)(nil); errors.As(err, &swap) {
+	if now := (*underwayError)(nil); errors.As(err, &now) {
 		return gone, err
 	}
 	// Volumes or networks alone, of a cluster whose nodes are gone.

@@ -129,7 +129,7 @@ func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, 
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := m.lockSwap(ctx, opt.Cluster, machines, opt.longest(len(targets)))
+	_, unlock, err := m.lock(ctx, swapWork, opt.Cluster, machines, opt.longest(len(targets)))
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +158,12 @@ func (m *Manager) SwapRuntime(ctx context.Context, opt SwapOptions) ([]Swapped, 
 		done = append(done, result)
 	}
 	return done, nil
+}
+
+// longest bounds the time that a swap of so many nodes takes, whatever happens.
+func (o SwapOptions) longest(nodes int) time.Duration {
+	each := 2 * o.Timeout // the look before the first is touched, and the swap
+	return time.Duration(nodes)*each + swapBackTime + rollbackTime
 }
 
 // wanted is the container runtime that is asked for, if that and the OCI runtime exist.

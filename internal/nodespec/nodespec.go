@@ -47,9 +47,9 @@ const (
 	RoleLoadBalancer Role = "load-balancer"
 	// RoleRegistry is no machine of the cluster, but serves its nodes images.
 	RoleRegistry Role = "registry"
-	// RoleSwapLock is none either, and never runs: while it is there, the container
-	// runtimes of the cluster are being swapped.
-	RoleSwapLock Role = "swap-lock"
+	// RoleLock is none either, and never runs: while it is there, somebody changes the
+	// nodes of the cluster.
+	RoleLock Role = "lock"
 	// RoleFault is none either, and never runs: it is the record of a fault that is
 	// undone from outside of the nodes that have it.
 	RoleFault Role = "fault"

@@ -141,7 +141,7 @@ var _ = Describe("Three control planes whose runtimes are swapped", Ordered, har
 	}, swapLimit)
 
 	It("are swapped by one kluster at a time, and by the next when that was killed", func(ctx SpecContext) {
-		e, n, lock := harness.SpecEngine(ctx), m.Nodes(ctx)[0], m.Name+"-swap"
+		e, n, lock := harness.SpecEngine(ctx), m.Nodes(ctx)[0], m.Name+"-lock"
 		before := m.untouched(ctx)
 		first, err := m.Start(ctx, nil, way{to: "cri-dockerd"}.swap(m.Name, "--node", n.Name)...)
 		Expect(err).NotTo(HaveOccurred())

@@ -19,22 +19,22 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-// locked says whether the lock of a swap is there.
+// locked says whether the cluster's lock is there.
 func (s *swapping) locked(ctx context.Context, t *testing.T) bool {
 	t.Helper()
 	nodes, err := s.Nodes(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(nodes, func(n provider.Node) bool { return n.Name == SwapLockName("c") })
+	return slices.ContainsFunc(nodes, func(n provider.Node) bool { return n.Name == LockName("c") })
 }
 
 // leaveLock is a swap that did not remove its lock.
 func (s *swapping) leaveLock(t *testing.T, by creator, until time.Duration) {
 	t.Helper()
-	_, err := s.CreateNode(t.Context(), provider.NodeSpec{Name: SwapLockName("c"), Image: testImage, Labels: map[string]string{
-		nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleSwapLock), nodespec.LabelCreator: by.String(),
-		swapLabel: "left", swapUntilLabel: time.Now().Add(until).Format(time.RFC3339),
+	_, err := s.CreateNode(t.Context(), provider.NodeSpec{Name: LockName("c"), Image: testImage, Labels: map[string]string{
+		nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleLock), nodespec.LabelCreator: by.String(),
+		lockLabel: "left", lockWorkLabel: swapWork.name, lockUntilLabel: time.Now().Add(until).Format(time.RFC3339),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +130,8 @@ func TestLockThatASwapLeft(t *testing.T) {
 				}
 				s.leaveLock(t, tt.by, tt.until)
 			} else {
-				var swap *swapUnderwayError
-				if !errors.As(err, &swap) || swap.Hint() == "" {
+				var now *underwayError
+				if !errors.As(err, &now) || now.Hint() == "" {
 					t.Errorf("err = %v", err)
 				}
 				if diff := cmp.Diff(before, s.state(t)); diff != "" || len(s.commands) > 0 || !s.locked(t.Context(), t) {
@@ -154,7 +154,7 @@ func TestLockThatCannotBeHad(t *testing.T) {
 	}{
 		"its name is somebody else's": {func(t *testing.T, s *swapping) {
 			t.Helper()
-			if _, err := s.CreateNode(t.Context(), provider.NodeSpec{Name: SwapLockName("c"), Image: testImage}); err != nil {
+			if _, err := s.CreateNode(t.Context(), provider.NodeSpec{Name: LockName("c"), Image: testImage}); err != nil {
 				t.Fatal(err)
 			}
 		}, provider.ErrNameTaken},
@@ -201,12 +201,12 @@ func TestSwapGoesOnWithoutItsUnlock(t *testing.T) {
 	}
 }
 
-// TestUnlockOfALockThatAnotherHas: two swaps may clear away the same lock of a dead one.
+// TestUnlockOfALockThatAnotherHas: two changes may clear away the same lock of a dead one.
 func TestUnlockOfALockThatAnotherHas(t *testing.T) {
 	s := newSwapping(t, three)
 	self, _ := creators(t)
 	s.leaveLock(t, self, time.Hour)
-	s.m.removeSwapLock(t.Context(), "c", "another")
+	s.m.removeLock(t.Context(), "c", "another")
 	if !s.locked(t.Context(), t) {
 		t.Error("it is gone")
 	}
@@ -230,5 +230,18 @@ func TestSwapOfASilentCluster(t *testing.T) {
 	var late *lateSwapError
 	if !errors.As(err, &late) || len(s.commands) > 0 {
 		t.Errorf("err = %v, commands %q", err, s.commands)
+	}
+}
+
+// TestWorks: whoever is turned away is told by what, and what an interruption brings.
+func TestWorks(t *testing.T) {
+	for _, w := range append(slices.Clone(works), workNamed("of tomorrow")) {
+		e := &underwayError{cluster: "c", work: w, by: creator{PID: 7}, seen: true}
+		if text := e.Error(); !strings.Contains(text, `cluster "c"`) || !strings.Contains(text, "by process 7") || !strings.Contains(e.Hint(), w.end) || w.end == "" {
+			t.Errorf("%s: %s; %s", w.name, text, e.Hint())
+		}
+		if slices.Contains(works, w) && workNamed(w.name) != w {
+			t.Errorf("%s is not found by its name", w.name)
+		}
 	}
 }
