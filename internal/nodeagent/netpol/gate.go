@@ -81,15 +81,20 @@ func (g *Gate) Shut() error {
 	if err := os.WriteFile(g.Mark, nil, 0o644); err != nil {
 		return fmt.Errorf("marking that there are policies: %w", err)
 	}
-	// That of an earlier process, which stays so that pods wait for this one.
-	if err := os.Remove(g.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The socket of an earlier process stays until this one takes its place at once:
+	// without any, a pod would take it that there are no policies.
+	fresh := g.Socket + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing an old socket: %w", err)
 	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: g.Socket, Net: "unix"})
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("making the gate of pods: %w", err)
 	}
 	listener.SetUnlinkOnClose(false)
+	if err := os.Rename(fresh, g.Socket); err != nil {
+		return errors.Join(fmt.Errorf("making the gate of pods: %w", err), listener.Close())
+	}
 	g.listener = listener
 	go g.serve(listener)
 	return nil

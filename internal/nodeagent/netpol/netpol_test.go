@@ -278,3 +278,39 @@ func TestStrip(t *testing.T) {
 		t.Error("a named port is lost")
 	}
 }
+
+// A service that starts again never leaves a moment in which pods are let through.
+func TestGateIsNeverOpen(t *testing.T) {
+	dir := t.TempDir()
+	socket, mark := filepath.Join(dir, "s"), filepath.Join(dir, "mark")
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := NewGate(socket, mark, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			g, err := NewGate(socket, mark, slog.Default())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			g.close()
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			if _, err := os.Stat(socket); err != nil {
+				t.Fatalf("the gate is open: %v", err)
+			}
+		}
+	}
+}
