@@ -28,6 +28,8 @@ type Clusters interface {
 	// Runtimes lists what runs the containers of each node, and what could.
 	Runtimes(ctx context.Context, name string) ([]cluster.NodeRuntime, error)
 	SwapRuntime(ctx context.Context, opt cluster.SwapOptions) ([]cluster.Swapped, error)
+	// Life stops, starts or pauses a cluster or some of its nodes.
+	Life(ctx context.Context, opt cluster.LifeOptions) (*cluster.LifeResult, error)
 	// ControlPlane names a running control plane.
 	ControlPlane(ctx context.Context, name string) (string, error)
 	Images(ctx context.Context) ([]cluster.ImageInfo, error)

@@ -40,9 +40,10 @@ func newRootCmd(a *app) *cobra.Command {
 	cmd.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	cmd.AddCommand(
 		newBuildCmd(a), newCreateCmd(a), newDeleteCmd(a), newGetCmd(a), newLoadCmd(a), newExecCmd(a),
-		newLogsCmd(a), newExportCmd(a),
+		newLogsCmd(a), newExportCmd(a), newLifeCmd(a, stopLife), newLifeCmd(a, startLife), newLifeCmd(a, restartLife),
+		newLifeCmd(a, pauseLife), newLifeCmd(a, resumeLife),
 		newKubectlCmd(a), newRuntimeCmd(a), newAddonCmd(a), newRegistryCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
-		newTopCmd(a), newBundleCmd(a), newPruneCmd(a),
+		newTopCmd(a), newBundleCmd(a), newPruneCmd(a), newNodeCmd(a),
 	)
 	cmd.InitDefaultCompletionCmd()
 	return cmd

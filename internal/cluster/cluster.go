@@ -63,7 +63,7 @@ type Info struct {
 	Name       string     `json:"name"`
 	Kubernetes string     `json:"kubernetesVersion"`
 	Runtime    string     `json:"runtime"` // several with commas
-	Status     string     `json:"status"`  // "running", "stopped", "degraded", "creating", "incomplete", "unknown"
+	Status     string     `json:"status"`  // "running", "stopped", "paused", "degraded", "creating", "incomplete", "unknown"
 	Server     string     `json:"server"`
 	Created    time.Time  `json:"created"`
 	Ephemeral  bool       `json:"ephemeral"` // made to be lost in a power cut of the host

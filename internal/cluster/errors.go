@@ -52,6 +52,16 @@ type lateSwapError struct{ after time.Duration }
 
 func (e *lateSwapError) Error() string { return fmt.Sprintf("not done within %v", e.after) }
 
+// lateLifeError is a cluster, or a node of one, that was not what it should be in time.
+type lateLifeError struct{ after time.Duration }
+
+func (e *lateLifeError) Error() string { return fmt.Sprintf("not done within %v", e.after) }
+
+// Hint says what to do about it.
+func (e *lateLifeError) Hint() string {
+	return "kluster get nodes shows what runs, and kluster logs NODE what a node says; a slow machine may need a longer --timeout"
+}
+
 // Hint says what to do about it.
 func (e *lateSwapError) Hint() string {
 	return "a slow machine or slow pods may need a longer --timeout"

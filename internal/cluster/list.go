@@ -68,20 +68,19 @@ func statusOf(state life, nodes []provider.Node) string {
 	case lifeDead, lifeNone:
 		return "incomplete"
 	}
-	running := 0
+	in := map[provider.State]int{}
 	for _, n := range nodes {
-		if n.State == provider.StateRunning {
-			running++
-		}
+		in[n.State]++
 	}
-	switch running {
-	case len(nodes):
+	switch len(nodes) {
+	case in[provider.StateRunning]:
 		return "running"
-	case 0:
+	case in[provider.StatePaused]:
+		return "paused"
+	case in[provider.StateStopped] + in[provider.StateCreated]:
 		return "stopped"
-	default:
-		return "degraded"
 	}
+	return "degraded"
 }
 
 // Nodes lists the machines of a cluster, the load balancer included, with the

@@ -151,6 +151,35 @@ func (m *Manager) Connect(ctx context.Context, s Spec, network string) error {
 	return m.provider.Connect(ctx, node.ID, network, []string{s.host()})
 }
 
+// StartFor starts those registries on a network that do not run, and names them.
+func (m *Manager) StartFor(ctx context.Context, network string) ([]string, error) {
+	nodes, err := m.provider.Nodes(ctx, provider.Selector{Label: ""})
+	if err != nil {
+		return nil, err
+	}
+	var started []string
+	var errs []error
+	for _, n := range nodes {
+		if n.State == provider.StateRunning || !slices.Contains(n.Networks, network) {
+			continue
+		}
+		s, err := specOf(n)
+		if err == nil && n.State == provider.StatePaused {
+			n.State = provider.StateRunning
+			err = m.provider.UnpauseNode(ctx, n.ID)
+		}
+		if err == nil {
+			err = m.start(ctx, n, s)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("starting %s: %w", n.Name, err))
+			continue
+		}
+		started = append(started, n.Name)
+	}
+	return started, errors.Join(errs...)
+}
+
 // Info is a registry as it is now.
 type Info struct {
 	Name     string   `json:"name"`
