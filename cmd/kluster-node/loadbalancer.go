@@ -15,6 +15,9 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
+// balancerTime bounds a change of haproxy's backends.
+const balancerTime = 15 * time.Second
+
 // engineStop is the signal that ends systemd, SIGRTMIN+3, and so the stop
 // signal of node images; haproxy does not know it.
 const engineStop = unix.Signal(37)

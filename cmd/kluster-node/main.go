@@ -29,6 +29,8 @@ func commands() []command {
 		{"store", "link the image's preloaded container images; to run before the runtime starts", runStore},
 		{"runtime", "change the container runtime: stop R | use R [OCI] | start R | record R [OCI] | restore", runRuntime},
 		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
+		{"api-servers", "tell the node where the API servers are from now on: ADDRESS...", runAPIServers},
+		{"balancer", "in the load balancer: serve what its configuration says by now; with cut, end sessions with what has gone", runBalancer},
 		{"bootstrap", "make a control plane of the node, at its first start", runBootstrap},
 		{"await", "wait for: file PATTERN | tls ADDRESS | bootstrap", runAwait},
 		{"network", "serve the default pod network, and Services of type LoadBalancer", runNetwork},

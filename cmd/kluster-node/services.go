@@ -57,6 +57,7 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 		notifyReady(ctx, log)
 		return nil
 	}
+	changes := apiServerChanges(ctx, log)
 	port := strconv.Itoa(nodespec.APIPort)
 	listeners, err := apiproxy.Listen(ctx, []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)})
 	if err != nil {
@@ -66,7 +67,7 @@ func runAPIProxy(ctx context.Context, log *slog.Logger, args []string) error {
 	defer release(context.WithoutCancel(ctx))
 	notifyReady(ctx, log)
 	return apiproxy.Serve(ctx, apiproxy.Config{
-		Servers: node.APIServers, Own: ownServer(node), CAFile: clusterCA,
+		Servers: node.APIServers, Own: ownServer(node), Changes: changes, CAFile: clusterCA,
 		Ready: release, Timing: apiproxy.DefaultTiming, Log: log,
 	}, listeners)
 }

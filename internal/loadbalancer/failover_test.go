@@ -32,7 +32,7 @@ func TestFailover(t *testing.T) {
 	bin := haproxy(t)
 	cert, ca := serverCertificate(t, "kubernetes")
 	servers := []*apiserver{newAPIServer(t, "0", cert), newAPIServer(t, "1", cert)}
-	c := Config{Port: freePort(t), CAFile: filepath.Join(t.TempDir(), "ca.crt")}
+	c := Config{Port: freePort(t), CAFile: filepath.Join(t.TempDir(), "ca.crt"), Socket: filepath.Join(t.TempDir(), "s")}
 	if err := os.WriteFile(c.CAFile, ca, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestVerifiesBackends(t *testing.T) {
 	good, ca := serverCertificate(t, "kubernetes")
 	bad, _ := serverCertificate(t, "kubernetes")
 	right, wrong := newAPIServer(t, "0", good), newAPIServer(t, "1", bad)
-	c := Config{Port: freePort(t), CAFile: filepath.Join(t.TempDir(), "ca.crt")}
+	c := Config{Port: freePort(t), CAFile: filepath.Join(t.TempDir(), "ca.crt"), Socket: filepath.Join(t.TempDir(), "s")}
 	if err := os.WriteFile(c.CAFile, ca, 0o644); err != nil {
 		t.Fatal(err)
 	}

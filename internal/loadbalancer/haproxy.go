@@ -11,7 +11,6 @@ package loadbalancer
 import (
 	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net/netip"
 	"text/template"
@@ -33,7 +32,9 @@ type Config struct {
 	// IPv6 listens on IPv6 too, which needs a kernel that has it.
 	IPv6 bool
 	// CAFile, if not empty, is used in place of the package's CAFile.
-	CAFile   string
+	CAFile string
+	// Socket, if not empty, is used in place of the package's Socket.
+	Socket   string
 	Backends []Backend
 	// Services are further ports, which lead to Services of type LoadBalancer.
 	Services []Service
@@ -70,13 +71,8 @@ var config = template.Must(template.New("haproxy.cfg").Parse(source))
 // Render gives haproxy's configuration. It fails without backends, since
 // haproxy would then refuse every client and say nothing.
 func Render(c Config) ([]byte, error) {
-	if len(c.Backends) == 0 {
-		return nil, errors.New("load balancer: no backends")
-	}
-	for _, b := range c.Backends {
-		if b.Name == "" || !b.Addr.IsValid() {
-			return nil, fmt.Errorf("load balancer: backend %q has no valid address", b.Name)
-		}
+	if err := checkBackends(c.Backends); err != nil {
+		return nil, err
 	}
 	for _, s := range c.Services {
 		if len(s.Addrs) == 0 {
@@ -85,6 +81,9 @@ func Render(c Config) ([]byte, error) {
 	}
 	if c.CAFile == "" {
 		c.CAFile = CAFile
+	}
+	if c.Socket == "" {
+		c.Socket = Socket
 	}
 	var buf bytes.Buffer
 	if err := config.Execute(&buf, c); err != nil {

@@ -35,7 +35,7 @@ const (
 
 // Protocol is the version of the agreement between the kluster command and the
 // kluster-node program in an image: of Node below, and of the paths.
-const Protocol = 5
+const Protocol = 6
 
 // Role of a machine in a cluster.
 type Role string
@@ -90,6 +90,12 @@ const (
 	// node, a JSON list of lists of words, and BootstrapResult how they ended.
 	BootstrapFile   = "/etc/kluster/bootstrap.json"
 	BootstrapResult = "/etc/kluster/bootstrapped.json"
+	// JoinFile is how a control plane that is added joins, and JoinConf the access that
+	// it does so with: they come when it is its turn, and go when it has joined.
+	JoinFile = "/etc/kluster/join.yaml"
+	JoinConf = "/etc/kluster/join.conf"
+	// JoinedFile appears on a node that was added to a cluster when that has ended well.
+	JoinedFile = "/etc/kluster/joined"
 	// StoreDir holds the preloaded images, one folder per runtime, in the
 	// image's read-only layers ("/opt/kluster/store/containerd").
 	StoreDir = "/opt/kluster/store"

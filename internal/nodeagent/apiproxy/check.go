@@ -17,10 +17,10 @@ import (
 // errNoCA says that it cannot be known yet whom to trust.
 var errNoCA = errors.New("no certificate authority yet")
 
-// watch checks a server until ctx ends.
+// watch checks a server until ctx ends, or it is gone.
 func (p *pool) watch(ctx context.Context, s *server, c *checker) {
 	defer c.client.CloseIdleConnections()
-	for {
+	for !p.forget(s) {
 		err := c.check(ctx)
 		if ctx.Err() != nil {
 			return

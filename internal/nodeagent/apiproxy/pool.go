@@ -29,6 +29,9 @@ type server struct {
 	// nudge asks for a check now.
 	nudge chan struct{}
 
+	// retired servers get no new sessions. They are watched until their last one has
+	// ended, so that nobody stays with a dead one.
+	retired  bool
 	health   health
 	fails    int
 	sessions map[*session]struct{}
@@ -39,29 +42,55 @@ type pool struct {
 	timing Timing
 	log    *slog.Logger
 	dialer *net.Dialer
-
-	servers []*server
+	own    string
 	// begun is closed when the first server is ready, and here when the node's
 	// own is, if it has one.
 	begun, here chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	turn   int // rotates among servers that are equally good
+	mu      sync.Mutex
+	servers []*server
+	closed  bool
+	turn    int // rotates among servers that are equally good
 }
 
 func newPool(config Config) *pool {
 	p := &pool{
 		timing: config.Timing, log: config.Log, begun: make(chan struct{}), here: make(chan struct{}),
-		dialer: Dialer(config.Timing.Timeout),
+		dialer: Dialer(config.Timing.Timeout), own: config.Own,
 	}
-	for _, addr := range config.Servers {
-		p.servers = append(p.servers, &server{
-			addr: addr, own: addr == config.Own, health: unknown,
-			nudge: make(chan struct{}, 1), sessions: map[*session]struct{}{},
-		})
-	}
+	p.set(config.Servers)
 	return p
+}
+
+// set makes these the servers, and gives those that are new. The others are retired.
+func (p *pool) set(addrs []string) (added []*server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.servers {
+		s.retired = !slices.Contains(addrs, s.addr)
+	}
+	for _, addr := range addrs {
+		if slices.ContainsFunc(p.servers, func(s *server) bool { return s.addr == addr }) {
+			continue
+		}
+		s := &server{
+			addr: addr, own: addr == p.own, health: unknown,
+			nudge: make(chan struct{}, 1), sessions: map[*session]struct{}{},
+		}
+		p.servers, added = append(p.servers, s), append(added, s)
+	}
+	return added
+}
+
+// forget drops a retired server when its last session has ended.
+func (p *pool) forget(s *server) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.retired || len(s.sessions) > 0 {
+		return false
+	}
+	p.servers = slices.DeleteFunc(p.servers, func(other *server) bool { return other == s })
+	return true
 }
 
 // candidates are the servers in the order to try them: the ready ones first,
@@ -69,9 +98,11 @@ func newPool(config Config) *pool {
 func (p *pool) candidates() []*server {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	order := append(slices.Clone(p.servers[p.turn:]), p.servers[:p.turn]...)
-	if slices.ContainsFunc(p.servers, isReady) {
-		p.turn = (p.turn + 1) % len(p.servers)
+	current := slices.DeleteFunc(slices.Clone(p.servers), func(s *server) bool { return s.retired })
+	turn := p.turn % max(1, len(current))
+	order := append(slices.Clone(current[turn:]), current[:turn]...)
+	if p.anyReady() {
+		p.turn = turn + 1
 	}
 	slices.SortStableFunc(order, func(a, b *server) int {
 		return cmp.Or(cmp.Compare(a.health, b.health), cmp.Compare(rank(a), rank(b)))
@@ -86,7 +117,11 @@ func rank(s *server) int {
 	return 1
 }
 
-func isReady(s *server) bool { return s.health == ready }
+// anyReady says whether a session can go to a server that is ready. It is called with mu
+// held.
+func (p *pool) anyReady() bool {
+	return slices.ContainsFunc(p.servers, func(s *server) bool { return s.health == ready && !s.retired })
+}
 
 // serve connects a client to the first server that takes it.
 func (p *pool) serve(ctx context.Context, client net.Conn) {
@@ -118,11 +153,11 @@ func (s *server) check() {
 	}
 }
 
-// join enters a session, unless its server has died while it was being dialled.
+// join enters a session, unless its server has died or gone while it was being dialled.
 func (p *pool) join(s *server, session *session) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || s.health == dead && slices.ContainsFunc(p.servers, isReady) {
+	if p.closed || (s.health == dead || s.retired) && p.anyReady() {
 		return false
 	}
 	s.sessions[session] = struct{}{}
@@ -139,7 +174,7 @@ func (p *pool) leave(s *server, session *session) {
 // none, unless ctx ends first.
 func (p *pool) whenReady(ctx context.Context, f func(context.Context)) {
 	ready := p.begun
-	if slices.ContainsFunc(p.servers, func(s *server) bool { return s.own }) {
+	if p.own != "" {
 		ready = p.here
 	}
 	select {
@@ -182,7 +217,7 @@ func (p *pool) report(s *server, ok bool) {
 		return
 	}
 	p.log.Info("API server changed", "server", s.addr, "from", before, "to", s.health)
-	if !slices.ContainsFunc(p.servers, isReady) {
+	if !p.anyReady() {
 		return
 	}
 	for _, other := range p.servers {

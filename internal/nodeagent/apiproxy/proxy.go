@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type Config struct {
 	// this node, or "".
 	Servers []string
 	Own     string
+	// Changes gives the servers again whenever there are others; an empty list is none.
+	// Sessions with one that has gone from it stay, as long as it is well. May be nil.
+	Changes <-chan []string
 	// CAFile holds the certificates, in PEM form, that sign the servers'. It
 	// may appear later; until then readiness is unknown and servers are
 	// tried in order.
@@ -105,9 +109,13 @@ func Serve(ctx context.Context, config Config, listeners []net.Listener) error {
 	}
 	pool := newPool(config)
 	group, ctx := errgroup.WithContext(ctx)
-	for _, s := range pool.servers {
-		group.Go(func() error { pool.watch(ctx, s, newChecker(s.addr, config)); return nil })
+	watch := func(servers []*server) {
+		for _, s := range servers {
+			group.Go(func() error { pool.watch(ctx, s, newChecker(s.addr, config)); return nil })
+		}
 	}
+	watch(slices.Clone(pool.servers))
+	group.Go(func() error { pool.follow(ctx, config.Changes, watch); return nil })
 	if config.Ready != nil {
 		group.Go(func() error { pool.whenReady(ctx, config.Ready); return nil })
 	}
@@ -123,6 +131,22 @@ func Serve(ctx context.Context, config Config, listeners []net.Listener) error {
 	err := group.Wait()
 	sessions.Wait()
 	return err
+}
+
+// follow takes over changes of the servers until ctx ends.
+func (p *pool) follow(ctx context.Context, changes <-chan []string, watch func([]*server)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case servers := <-changes:
+			if len(servers) == 0 {
+				continue
+			}
+			p.log.Info("API servers are others now", "servers", servers)
+			watch(p.set(servers))
+		}
+	}
 }
 
 func accept(ctx context.Context, l net.Listener, pool *pool, sessions *sync.WaitGroup) error {

@@ -78,7 +78,7 @@ func TestReadNode(t *testing.T) {
 		name, text, want string
 		fails            bool
 	}{
-		{"cluster", `{"protocol":5,"cluster":"c","name":"n"}`, "n", false},
+		{"cluster", `{"protocol":6,"cluster":"c","name":"n"}`, "n", false},
 		{"other protocol", `{"protocol":99,"name":"n"}`, "", true},
 		{"damaged", `{`, "", true},
 	} {
