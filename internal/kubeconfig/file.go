@@ -8,8 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Merge puts the current context of conf, with its cluster and user, into the file
@@ -31,18 +34,34 @@ func Merge(ctx context.Context, path string, conf []byte) (warning string, err e
 }
 
 // Remove takes the cluster, user and context called name out of the file at path,
-// and the current context if that was it. A file that does not exist, or does not
-// mention name, is not touched. The warning is as Merge's.
-func Remove(ctx context.Context, path, name string) (warning string, err error) {
+// and the current context if that was it. An entry that says it is of another create
+// than creations stays. A file that does not exist, or does not mention name, is not
+// touched. The warning is as Merge's.
+func Remove(ctx context.Context, path, name string, creations []string) (warning string, err error) {
 	old, err := os.ReadFile(path)
 	if isAbsent(err) || err == nil && !bytes.Contains(old, []byte(name)) {
 		return "", nil
 	}
-	warning, err = change(ctx, path, func(old []byte) ([]byte, error) { return withoutEntry(old, name) })
+	warning, err = change(ctx, path, func(old []byte) ([]byte, error) {
+		if by := CreationIn(old, name); by != "" && !slices.Contains(creations, by) {
+			return old, nil
+		}
+		return withoutEntry(old, name)
+	})
 	if err != nil {
 		return warning, fmt.Errorf("removing context %s from kubeconfig %s: %w", name, path, err)
 	}
 	return warning, nil
+}
+
+// CreationIn is the ID of the create that made the entry called name in a kubeconfig,
+// "" where there is none or it does not say.
+func CreationIn(conf []byte, name string) string {
+	c, err := clientcmd.Load(conf)
+	if err != nil || c.Contexts[name] == nil {
+		return ""
+	}
+	return creationOf(c.Contexts[name])
 }
 
 // isAbsent says whether there is no file, or a file where its folder would be.

@@ -205,7 +205,7 @@ func TestUntouched(t *testing.T) {
 func TestRemove(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config")
-	if _, err := Remove(t.Context(), filepath.Join(dir, "no", "config"), "kluster-a"); err != nil {
+	if _, err := Remove(t.Context(), filepath.Join(dir, "no", "config"), "kluster-a", nil); err != nil {
 		t.Errorf("no file: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "no")); !errors.Is(err, fs.ErrNotExist) {
@@ -214,10 +214,10 @@ func TestRemove(t *testing.T) {
 	if err := os.WriteFile(path, []byte(theirs), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Remove(t.Context(), filepath.Join(path, "config"), "kluster-a"); err != nil {
+	if _, err := Remove(t.Context(), filepath.Join(path, "config"), "kluster-a", nil); err != nil {
 		t.Errorf("a file where the folder was: %v", err)
 	}
-	if _, err := Remove(t.Context(), path, "kluster-a"); err != nil {
+	if _, err := Remove(t.Context(), path, "kluster-a", nil); err != nil {
 		t.Errorf("no entry: %v", err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
@@ -225,7 +225,7 @@ func TestRemove(t *testing.T) {
 	}
 	mergeInto(t, path, "kluster-a")
 	for range 2 {
-		if _, err := Remove(t.Context(), path, "kluster-a"); err != nil {
+		if _, err := Remove(t.Context(), path, "kluster-a", nil); err != nil {
 			t.Fatal(err)
 		}
 		c := load(t, readFile(t, path))

@@ -6,8 +6,10 @@
 package kubeconfig
 
 import (
+	"encoding/json"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 )
@@ -22,7 +24,17 @@ type Entry struct {
 	// ServerName, if not empty, is the name in the server's certificate, where
 	// it is not Server's own.
 	ServerName string
+	// Creation, if not empty, is the ID of the create that made the cluster, so that
+	// who deletes one does not take the entry of the next of its name.
+	Creation string
 }
+
+// mark is the extension of a context that holds Entry.Creation.
+type mark struct {
+	Creation string `json:"creation"`
+}
+
+const markName = "kluster.dev"
 
 // Render gives a kubeconfig that holds e alone.
 func Render(e Entry) ([]byte, error) {
@@ -31,13 +43,37 @@ func Render(e Entry) ([]byte, error) {
 		Server: e.Server, TLSServerName: e.ServerName, CertificateAuthorityData: e.CA,
 	}
 	c.AuthInfos[e.Name] = &api.AuthInfo{ClientCertificateData: e.ClientCertificate, ClientKeyData: e.ClientKey}
-	c.Contexts[e.Name] = &api.Context{Cluster: e.Name, AuthInfo: e.Name}
+	c.Contexts[e.Name] = &api.Context{Cluster: e.Name, AuthInfo: e.Name, Extensions: e.extensions()}
 	c.CurrentContext = e.Name
 	b, err := clientcmd.Write(*c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding kubeconfig %s: %w", e.Name, err)
 	}
 	return b, nil
+}
+
+func (e Entry) extensions() map[string]runtime.Object {
+	if e.Creation == "" {
+		return nil
+	}
+	text, err := json.Marshal(mark{e.Creation})
+	if err != nil {
+		panic(err) // a string can be encoded
+	}
+	return map[string]runtime.Object{markName: &runtime.Unknown{Raw: text, ContentType: runtime.ContentTypeJSON}}
+}
+
+// creationOf reads the mark of a context, "" if it has none.
+func creationOf(c *api.Context) string {
+	raw, ok := c.Extensions[markName].(*runtime.Unknown)
+	if !ok {
+		return ""
+	}
+	var m mark
+	if json.Unmarshal(raw.Raw, &m) != nil {
+		return "" // not ours
+	}
+	return m.Creation
 }
 
 // Parse reads the entry that data's current context names, as Render wrote it or
@@ -55,6 +91,7 @@ func Parse(data []byte) (Entry, error) {
 	return Entry{
 		Name: c.CurrentContext, Server: cluster.Server, ServerName: cluster.TLSServerName, CA: cluster.CertificateAuthorityData,
 		ClientCertificate: user.ClientCertificateData, ClientKey: user.ClientKeyData,
+		Creation: creationOf(ctx),
 	}, nil
 }
 
@@ -66,5 +103,16 @@ func Rewrite(conf []byte, name, server string) ([]byte, error) {
 		return nil, err
 	}
 	e.Name, e.Server = name, server
+	return Render(e)
+}
+
+// Mark gives the current context of conf as a kubeconfig of its own, as the one of a
+// create.
+func Mark(conf []byte, creation string) ([]byte, error) {
+	e, err := Parse(conf)
+	if err != nil {
+		return nil, err
+	}
+	e.Creation = creation
 	return Render(e)
 }

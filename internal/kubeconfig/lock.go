@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -15,8 +16,11 @@ import (
 )
 
 // The lock is client-go's: a file "PATH.lock" that only its maker can have made.
-// It is empty, so nobody can tell whose it is, but it is held for milliseconds:
-// one that has been there for staleAfter was left by a process that died.
+// Others leave it empty, so that nobody can tell whose it is; but it is held for
+// milliseconds, and one that has been there for staleAfter was left by a program that
+// died. Kluster writes heldByKluster into its own under an advisory lock, which the
+// kernel lets go of when the process ends: who gets that one knows at once that the
+// holder has died, and who does not, that it lives, however long it takes.
 const (
 	staleAfter = 30 * time.Second
 	// lockWait is longer, so that a lock left just now does not fail a create.
@@ -24,6 +28,8 @@ const (
 	// firstPause doubles up to maxPause between tries.
 	firstPause = 5 * time.Millisecond
 	maxPause   = 500 * time.Millisecond
+
+	heldByKluster = "kluster\n"
 )
 
 // lockAll takes the locks of path and, if that is another file, of the target it
@@ -48,18 +54,19 @@ func lock(ctx context.Context, path string) (unlock func(), notes []string, err 
 		"still locked after %s: another program holds %s; remove that file if none does", lockWait, name))
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0)
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if err == nil {
-			return func() { _ = os.Remove(name) }, notes, f.Close()
+			sign(f)
+			return func() { _ = errors.Join(os.Remove(name), f.Close()) }, notes, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, notes, fmt.Errorf("locking: %w", err)
 		}
-		age, err := breakStale(name)
+		age, broken, err := breakStale(name)
 		if err != nil {
 			return nil, notes, err
 		}
-		if age > 0 {
+		if broken {
 			notes = append(notes, fmt.Sprintf("removed the lock %s: it was %s old, left by a program that died", name, age.Round(time.Second)))
 			continue
 		}
@@ -69,39 +76,85 @@ func lock(ctx context.Context, path string) (unlock func(), notes []string, err 
 	}
 }
 
-// breakStale removes the lock called name if it is stale, and tells its age then.
-// Those who break locks do so one at a time, under an advisory lock of the folder,
-// lest one removes the fresh lock that another has just taken.
-func breakStale(name string) (time.Duration, error) {
-	if staleAge(name) == 0 {
-		return 0, nil
+// sign says in a lock that it is kluster's. Where that fails, as on a full disk, it is
+// a lock like those of others.
+func sign(f *os.File) {
+	// Who looks at a lock has it for a moment.
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX) == nil {
+		_, _ = f.WriteString(heldByKluster)
+	}
+}
+
+// breakStale removes the lock called name if its holder has died, and tells its age
+// then. Those who break locks do so one at a time, under an advisory lock of the
+// folder, lest one removes the fresh lock that another has just taken.
+func breakStale(name string) (age time.Duration, broken bool, err error) {
+	if _, stale := staleAge(name); !stale {
+		return 0, false, nil
 	}
 	dir, err := os.Open(filepath.Dir(name))
 	if err != nil {
-		return 0, fmt.Errorf("breaking a stale lock: %w", err)
+		return 0, false, fmt.Errorf("breaking a stale lock: %w", err)
 	}
 	defer dir.Close()
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		return 0, fmt.Errorf("breaking a stale lock: locking %s: %w", dir.Name(), err)
+		return 0, false, fmt.Errorf("breaking a stale lock: locking %s: %w", dir.Name(), err)
 	}
-	age := staleAge(name)
-	if age == 0 {
-		return 0, nil
+	age, stale := staleAge(name)
+	if !stale {
+		return 0, false, nil
 	}
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("breaking a stale lock: %w", err)
+		return 0, false, fmt.Errorf("breaking a stale lock: %w", err)
 	}
-	return age, nil
+	return age, true, nil
 }
 
-// staleAge is the age of a stale lock, 0 for a fresh one or none.
-func staleAge(name string) time.Duration {
+// staleAge says whether the holder of a lock has died, and the lock's age.
+func staleAge(name string) (age time.Duration, stale bool) {
 	info, err := os.Lstat(name)
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	if age := time.Since(info.ModTime()); age > staleAfter {
-		return age
+	age = time.Since(info.ModTime())
+	switch holderOf(name) {
+	case holderGone:
+		return age, true
+	case holderLives:
+		return age, false
+	default:
+		return age, age > staleAfter
 	}
-	return 0
+}
+
+// holder is what can be told of who holds a lock.
+type holder int
+
+const (
+	holderUnknown holder = iota // another program, or another user's kluster
+	holderLives
+	holderGone
+)
+
+// holderOf looks at a lock as kluster makes it.
+func holderOf(name string) holder {
+	f, err := os.Open(name)
+	if err != nil {
+		return holderUnknown // kubectl's cannot be read
+	}
+	defer f.Close()
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return holderLives
+	}
+	text, rerr := io.ReadAll(io.LimitReader(f, int64(len(heldByKluster))))
+	if err != nil || rerr != nil || string(text) != heldByKluster {
+		return holderUnknown
+	}
+	// One that was given up while it was looked at is not there any more.
+	mine, err := f.Stat()
+	if now, serr := os.Lstat(name); err != nil || serr != nil || !os.SameFile(mine, now) {
+		return holderUnknown
+	}
+	return holderGone
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/kluster-project/kluster/internal/failure"
 )
 
 // content is a file's data and what else must survive its replacement.
@@ -43,10 +45,16 @@ func read(path string) (content, error) {
 }
 
 // replace writes c beside path and renames it over path, so that there is at all
-// times, a power failure included, the old file or the new one.
+// times, a power failure included, the old file or the new one. Under the lock nobody
+// else writes there: the new file has one name, and what a process that was killed has
+// left of it goes.
 func replace(path string, c content) (err error) {
 	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".kluster-*")
+	name := filepath.Join(dir, "."+filepath.Base(path)+".kluster")
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tmp, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -56,7 +64,7 @@ func replace(path string, c content) (err error) {
 		}
 	}()
 	if err := fill(tmp, c); err != nil {
-		return fmt.Errorf("writing the new file: %w", err)
+		return noSpace(fmt.Errorf("writing the new file: %w", err), dir, len(c.data))
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
@@ -68,6 +76,15 @@ func replace(path string, c content) (err error) {
 		_ = d.Close()
 	}
 	return nil
+}
+
+// noSpace adds to the error of a full disk what is needed of it.
+func noSpace(err error, dir string, bytes int) error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	return failure.With(err, failure.Exit(failure.CodeHost),
+		failure.Hint("the file is as it was; %d bytes must be free in %s", bytes, dir))
 }
 
 func fill(f *os.File, c content) error {
