@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -40,16 +41,18 @@ func (m *Manager) waitBooted(ctx context.Context, n provider.Node) error {
 	return nil
 }
 
-// stillRuns fails when a node's first process has ended.
+// stillRuns fails when a node's first process has ended, or the node has gone.
 func (m *Manager) stillRuns(ctx context.Context, n provider.Node) error {
 	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: n.Labels[nodespec.LabelCreation]})
 	if err != nil {
 		return err
 	}
-	for _, now := range nodes {
-		if now.ID == n.ID && now.State != provider.StateRunning {
-			return fmt.Errorf("its first process ended (the node is %s, exit code %d)", now.State, now.ExitCode)
-		}
+	i := slices.IndexFunc(nodes, func(now provider.Node) bool { return now.ID == n.ID })
+	if i < 0 {
+		return errors.New("it was removed")
+	}
+	if now := nodes[i]; now.State != provider.StateRunning {
+		return fmt.Errorf("its first process ended (the node is %s, exit code %d)", now.State, now.ExitCode)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (c *creation) waitAPI(ctx context.Context) error {
 	defer client.CloseIdleConnections()
 	last := errors.New("not asked yet")
 	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
-		last = readyz(ctx, client, c.server)
+		last = c.m.readyz(ctx, client, c.server)
 		return last == nil, nil
 	})
 	if err != nil {

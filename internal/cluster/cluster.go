@@ -8,6 +8,8 @@
 package cluster
 
 import (
+	"context"
+	"net/http"
 	"time"
 
 	"k8s.io/client-go/dynamic"
@@ -24,6 +26,7 @@ type Manager struct {
 	cacheDir string
 	nodeBin  string
 	clients  func(conf []byte) (kubernetes.Interface, dynamic.Interface, error)
+	readyz   func(ctx context.Context, client *http.Client, server string) error
 }
 
 // Options of a Manager.
@@ -39,7 +42,7 @@ type Options struct {
 
 // New returns a Manager.
 func New(p provider.Provider, o Options) *Manager {
-	return &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary, clients: clientsOf}
+	return &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary, clients: clientsOf, readyz: readyz}
 }
 
 // Summary is what a create leaves.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/pki"
+	"github.com/kluster-project/kluster/internal/wait"
 	nodeimage "github.com/kluster-project/kluster/node-image"
 	"github.com/kluster-project/kluster/provider"
 )
@@ -100,7 +102,9 @@ func (m *Manager) Create(ctx context.Context, opt CreateOptions) (*Summary, erro
 	}
 	var s *Summary
 	if err = runPlan(ctx, c.plan(), c); err == nil {
-		s, err = c.summary(ctx)
+		if s, err = c.summary(ctx); err != nil && ctx.Err() != nil {
+			err = causeOf(ctx, err)
+		}
 	}
 	c.addons.close()
 	c.endTrace(ctx)
@@ -115,10 +119,14 @@ func (c *creation) fail(ctx context.Context, err error) error {
 	if !c.made {
 		return err
 	}
-	if ctx.Err() == nil {
+	deleted := ctx.Err() == nil && c.isDeleted(ctx)
+	switch {
+	case deleted:
+		err = fmt.Errorf("cluster %q was deleted while it was being created: %w", c.cfg.Name, err)
+	case ctx.Err() == nil:
 		err = c.withEvidence(ctx, err)
 	}
-	if c.opt.Retain {
+	if c.opt.Retain && !deleted {
 		return fmt.Errorf("%w\n(kept as asked; remove it with: kluster delete %s)", err, c.cfg.Name)
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
@@ -129,15 +137,47 @@ func (c *creation) fail(ctx context.Context, err error) error {
 	return errors.Join(err, rerr)
 }
 
+// isDeleted says whether somebody has removed the machine that holds the name.
+func (c *creation) isDeleted(ctx context.Context) bool {
+	if _, made := c.nodes[LoadBalancerName(c.cfg.Name)]; !made {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	nodes, err := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: c.id})
+	return err == nil && !slices.ContainsFunc(nodes, isLoadBalancer)
+}
+
 func (c *creation) rollback(ctx context.Context) error {
-	err := errors.Join(
-		c.removeKubeconfig(ctx),
-		c.m.provider.Remove(ctx, provider.Selector{nodespec.LabelCreation: c.id}),
-	)
+	err := errors.Join(c.removeKubeconfig(ctx), c.removeMade(ctx))
 	if err != nil {
 		return fmt.Errorf("rolling back (kluster delete %s goes on with it): %w", c.cfg.Name, err)
 	}
 	return nil
+}
+
+const (
+	// engineBack is how long a roll-back waits for an engine that does not answer:
+	// one that is restarted brings back what the create had made.
+	engineBack = time.Minute
+	// engineLook is the pause between looks.
+	engineLook = 500 * time.Millisecond
+)
+
+// removeMade removes what this create has made.
+func (c *creation) removeMade(ctx context.Context) error {
+	remove := func() error { return c.m.provider.Remove(ctx, provider.Selector{nodespec.LabelCreation: c.id}) }
+	err := remove()
+	if !errors.Is(err, provider.ErrUnavailable) {
+		return err
+	}
+	c.m.reporter.Note("the engine does not answer; waiting %v for it", engineBack)
+	for until := time.Now().Add(engineBack); errors.Is(err, provider.ErrUnavailable) && time.Now().Before(until); err = remove() {
+		if !wait.For(ctx, engineLook) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+	return err
 }
 
 // eachNode runs f for all nodes of these roles at once.
@@ -165,6 +205,10 @@ func (c *creation) summary(ctx context.Context) (*Summary, error) {
 	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
 	if err != nil {
 		return nil, err
+	}
+	// A delete that began before the kubeconfig was written does not know of the entry.
+	if len(nodes) <= len(c.cfg.Nodes) {
+		return nil, fmt.Errorf("%d of its %d machines are left", len(nodes), len(c.cfg.Nodes)+1)
 	}
 	s := &Summary{
 		Name: c.cfg.Name, Kubernetes: c.facts.Kubernetes, Runtime: c.runtimeNames(),

@@ -167,11 +167,13 @@ func (m *Manager) clearName(ctx context.Context, name string) error {
 // of which only a network is left has none.
 func (m *Manager) creations(ctx context.Context, name string) (map[string][]provider.Node, error) {
 	sel := provider.Selector{nodespec.LabelCluster: name}
-	nodes, err := m.provider.Nodes(ctx, sel)
+	// Networks first: a create makes its network after the machine that holds the name,
+	// so that one that begins now is not taken for one of which only a network is left.
+	nets, err := m.provider.Networks(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
-	nets, err := m.provider.Networks(ctx, sel)
+	nodes, err := m.provider.Nodes(ctx, sel)
 	if err != nil {
 		return nil, err
 	}

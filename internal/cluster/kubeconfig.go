@@ -83,6 +83,9 @@ func (c *creation) writeKubeconfig(ctx context.Context, step status.Step) error 
 	if err != nil {
 		return err
 	}
+	if conf, err = kubeconfig.Mark(conf, c.id); err != nil {
+		return err
+	}
 	// Before the call: one that fails may have written it all the same.
 	c.merged = true
 	warning, err := kubeconfig.Merge(ctx, c.kubeconfig, conf)
@@ -97,15 +100,15 @@ func (c *creation) removeKubeconfig(ctx context.Context) error {
 	if !c.merged {
 		return nil
 	}
-	return c.m.removeEntry(ctx, []string{c.kubeconfig}, c.cfg.Name)
+	return c.m.removeEntry(ctx, []string{c.kubeconfig}, c.cfg.Name, []string{c.id})
 }
 
-// removeEntry takes a cluster's entry out of these kubeconfigs; one that does
-// not exist is passed over.
-func (m *Manager) removeEntry(ctx context.Context, paths []string, cluster string) error {
+// removeEntry takes a cluster's entry, as these creates made it, out of these
+// kubeconfigs; one that does not exist is passed over.
+func (m *Manager) removeEntry(ctx context.Context, paths []string, cluster string, creations []string) error {
 	var errs []error
 	for _, p := range paths {
-		warning, err := kubeconfig.Remove(ctx, p, ContextName(cluster))
+		warning, err := kubeconfig.Remove(ctx, p, ContextName(cluster), creations)
 		if warning != "" {
 			m.reporter.Note("%s", warning)
 		}
@@ -114,14 +117,31 @@ func (m *Manager) removeEntry(ctx context.Context, paths []string, cluster strin
 	return errors.Join(errs...)
 }
 
-// kubeconfigsWith are the files that may hold a cluster's entry: explicit, or
-// else every file that kubectl reads, and the one that its create was told, as
-// its nodes say. Where there is none to be found the cluster goes all the same.
-func kubeconfigsWith(explicit string, nodes []provider.Node) []string {
-	paths := []string{explicit}
-	if explicit == "" {
-		paths, _ = kubeconfig.Paths(os.Getenv) // without a home there is none
+// usualKubeconfigs are the files that may hold a cluster's entry: explicit, or else
+// every file that kubectl reads. Where there is none to be found the cluster goes all
+// the same.
+func usualKubeconfigs(explicit string) []string {
+	if explicit != "" {
+		return []string{explicit}
 	}
+	paths, _ := kubeconfig.Paths(os.Getenv) // without a home there is none
+	return paths
+}
+
+// entryCreations are the creates that a cluster's entries in these kubeconfigs are of.
+func entryCreations(paths []string, cluster string) []string {
+	var ids []string
+	for _, p := range paths {
+		conf, err := os.ReadFile(p)
+		if id := kubeconfig.CreationIn(conf, ContextName(cluster)); err == nil && id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// withToldKubeconfig adds the file that the create of these nodes was told.
+func withToldKubeconfig(paths []string, nodes []provider.Node) []string {
 	f, err := factsOf(nodes)
 	if err != nil || f.Kubeconfig == "" || slices.ContainsFunc(paths, sameFile(f.Kubeconfig)) {
 		return paths

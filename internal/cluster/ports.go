@@ -45,6 +45,7 @@ func (c *creation) moveLoadBalancer(ctx context.Context) error {
 	if err := c.removeNode(LoadBalancerName(c.cfg.Name))(ctx); err != nil {
 		return err
 	}
+	delete(c.nodes, LoadBalancerName(c.cfg.Name))
 	return c.createLoadBalancer(ctx)
 }
 

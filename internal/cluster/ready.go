@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -137,8 +138,22 @@ func notReady(n *corev1.Node) string {
 	return "no status yet"
 }
 
+// deletedLook is how often what polls the API looks whether the cluster is still there:
+// one that does not answer may have been deleted.
+const deletedLook = 2 * time.Second
+
 func (c *creation) poll(ctx context.Context, done func(context.Context) (bool, error)) error {
-	err := wait.PollUntilContextCancel(ctx, pollEvery, true, done)
+	looked := time.Now()
+	err := wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
+		if ok, err := done(ctx); ok || err != nil || time.Since(looked) < deletedLook {
+			return ok, err
+		}
+		looked = time.Now()
+		if c.isDeleted(ctx) {
+			return false, errors.New("its machines were removed")
+		}
+		return false, nil
+	})
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
