@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/kluster-project/kluster/internal/nodeagent/faults"
 )
 
 // command is one of the programs in this one.
@@ -28,6 +31,7 @@ func commands() []command {
 		{"cgroups", "make the kubelet's cgroups; to run before the runtime and the kubelet start", runCgroups},
 		{"store", "link the image's preloaded container images; to run before the runtime starts", runStore},
 		{"runtime", "change the container runtime: stop R | use R [OCI] | start R | record R [OCI] | restore", runRuntime},
+		{"fault", "do and undo faults: check | start (an order on stdin) | undo ID | work ID | list | addresses", runFault},
 		{"api-proxy", "serve the node-local proxy to the API servers", runAPIProxy},
 		{"api-servers", "tell the node where the API servers are from now on: ADDRESS...", runAPIServers},
 		{"balancer", "in the load balancer: serve what its configuration says by now; with cut, end sessions with what has gone", runBalancer},
@@ -63,8 +67,16 @@ func main() {
 	}
 	if err := all[i].run(ctx, log, args); err != nil {
 		report(log, err)
-		os.Exit(1)
+		os.Exit(codeOf(err))
 	}
+}
+
+// codeOf is the exit code of an error: 1, but for a fault that the node cannot do.
+func codeOf(err error) int {
+	if refused, ok := errors.AsType[*faults.RefusedError](err); ok {
+		return refused.ExitCode()
+	}
+	return 1
 }
 
 // report writes an error to the log, or as it is where it quotes another program

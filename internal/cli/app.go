@@ -95,17 +95,28 @@ func (a *app) connect(ctx context.Context) (provider.Provider, error) {
 	return p, err
 }
 
-// manager reaches the engine, at the first call.
+// manager reaches the engine, at the first call, and undoes what faults nobody else
+// will undo.
 func (a *app) manager(ctx context.Context) (Clusters, error) {
 	if a.clusters != nil {
 		return a.clusters, nil
 	}
+	clusters, err := a.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.clusters = clusters
+	a.undoOverdue(ctx)
+	return clusters, nil
+}
+
+// reach gives the clusters of the engine.
+func (a *app) reach(ctx context.Context) (Clusters, error) {
 	p, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a.clusters, err = a.deps.Clusters(p, a.reporter())
-	return a.clusters, err
+	return a.deps.Clusters(p, a.reporter())
 }
 
 // reporter hears of long work; nobody does when shell completion asks.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
+	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/registries"
 	"github.com/kluster-project/kluster/internal/status"
@@ -62,6 +63,16 @@ type Clusters interface {
 	// GiveCredentials lets nodes pull with the user's credentials of registries, or has
 	// those that they have renewed.
 	GiveCredentials(ctx context.Context, cluster string, registries []string) ([]string, error)
+	// Fault begins a fault and returns when it holds, AwaitFault when it is undone.
+	Fault(ctx context.Context, cluster string, spec fault.Spec) (*fault.Active, error)
+	AwaitFault(ctx context.Context, a fault.Active) error
+	Faults(ctx context.Context, cluster string) ([]fault.Active, error)
+	// ClearFaults undoes those named, or all.
+	ClearFaults(ctx context.Context, cluster string, ids ...string) ([]fault.Active, error)
+	// UndoOverdue undoes faults that nobody else will undo, of all clusters.
+	UndoOverdue(ctx context.Context) error
+	// Guard does and undoes the fault of an order, and says so.
+	Guard(ctx context.Context, order io.Reader, answers io.WriteCloser) error
 	// PrepareConformance gives a cluster what Kubernetes' conformance specs start
 	// and pull.
 	PrepareConformance(ctx context.Context, name string) error

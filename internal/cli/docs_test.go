@@ -21,6 +21,9 @@ const docsDir = "../../docs/cli"
 func TestDocs(t *testing.T) {
 	pages := map[string]string{}
 	eachCommand(newRootCmd(quietApp()), func(cmd *cobra.Command) {
+		if cmd.Hidden {
+			return
+		}
 		cmd.InitDefaultHelpFlag()
 		pages[pageName(cmd)] = page(cmd)
 	})

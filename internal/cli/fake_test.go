@@ -16,6 +16,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/logs"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/offline"
@@ -478,3 +479,76 @@ func (l *fakeLooker) Look(context.Context) (*cluster.Use, error) {
 	}
 	return u, nil
 }
+
+// Faults of the fake are a file beside $FAKE_STATE, which nothing undoes but clear. The
+// time of those that wait is up at once, but with $FAKE_ERROR "wait".
+func (f *fakeClusters) Faults(context.Context, string) ([]fault.Active, error) {
+	data, err := os.ReadFile(os.Getenv("FAKE_STATE") + ".faults")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var all []fault.Active
+	return all, errors.Join(err, json.Unmarshal(data, &all))
+}
+
+func (f *fakeClusters) saveFaults(all []fault.Active) error {
+	data, err := json.Marshal(all)
+	return errors.Join(err, os.WriteFile(os.Getenv("FAKE_STATE")+".faults", data, 0o600))
+}
+
+func (f *fakeClusters) Fault(ctx context.Context, name string, spec fault.Spec) (*fault.Active, error) {
+	if os.Getenv("FAKE_ERROR") == "kernel" {
+		return nil, failure.New("its kernel cannot; nothing was changed", failure.Exit(failure.CodeHost))
+	}
+	spec, err := spec.Complete()
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.Faults(ctx, name)
+	now := time.Now()
+	a := fault.Active{
+		ID: fmt.Sprintf("fault%d", len(all)+1), Cluster: name, Kind: spec.Kind, Nodes: spec.Nodes, Params: spec.Params,
+		Since: now, Until: now.Add(spec.For), Undo: fault.ByNode,
+	}
+	if a.Lasts() {
+		err = errors.Join(err, f.saveFaults(append(all, a)))
+	}
+	return &a, err
+}
+
+func (f *fakeClusters) AwaitFault(ctx context.Context, a fault.Active) error {
+	if os.Getenv("FAKE_ERROR") == "wait" { // until interrupted
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	_, err := f.ClearFaults(ctx, a.Cluster, a.ID)
+	return err
+}
+
+func (f *fakeClusters) ClearFaults(ctx context.Context, name string, ids ...string) ([]fault.Active, error) {
+	all, err := f.Faults(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var left, cleared []fault.Active
+	for _, a := range all {
+		if len(ids) == 0 || slices.Contains(ids, a.ID) {
+			cleared = append(cleared, a)
+		} else {
+			left = append(left, a)
+		}
+	}
+	if len(cleared) < len(ids) {
+		return nil, &cluster.NotFoundError{Kind: "fault", Name: ids[0], Known: []string{}}
+	}
+	return cleared, f.saveFaults(left)
+}
+
+func (f *fakeClusters) UndoOverdue(context.Context) error {
+	if os.Getenv("FAKE_ERROR") == "overdue" {
+		return errors.New("undoing fault pause of x: no answer")
+	}
+	return nil
+}
+
+func (f *fakeClusters) Guard(context.Context, io.Reader, io.WriteCloser) error { return nil }

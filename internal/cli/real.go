@@ -47,6 +47,7 @@ func realClusters(p provider.Provider, r status.Reporter) (Clusters, error) {
 	}
 	return cluster.New(p, cluster.Options{
 		Reporter: r, CacheDir: cache, NodeBinary: filepath.Join(filepath.Dir(self), "kluster-node"),
+		Program: self,
 	}), nil
 }
 

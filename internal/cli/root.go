@@ -43,7 +43,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newLogsCmd(a), newExportCmd(a), newLifeCmd(a, stopLife), newLifeCmd(a, startLife), newLifeCmd(a, restartLife),
 		newLifeCmd(a, pauseLife), newLifeCmd(a, resumeLife),
 		newKubectlCmd(a), newRuntimeCmd(a), newAddonCmd(a), newRegistryCmd(a), newE2ECmd(a), newDoctorCmd(a), newVersionCmd(a),
-		newTopCmd(a), newBundleCmd(a), newPruneCmd(a), newNodeCmd(a),
+		newTopCmd(a), newBundleCmd(a), newPruneCmd(a), newNodeCmd(a), newFaultCmd(a),
 	)
 	cmd.InitDefaultCompletionCmd()
 	return cmd

@@ -25,8 +25,11 @@ type Manager struct {
 	reporter status.Reporter
 	cacheDir string
 	nodeBin  string
+	program  string
 	clients  func(conf []byte) (kubernetes.Interface, dynamic.Interface, error)
 	readyz   func(ctx context.Context, client *http.Client, server string) error
+	// startGuard starts the process that guards a fault.
+	startGuard func(order []byte) (guardProcess, error)
 }
 
 // Options of a Manager.
@@ -38,11 +41,16 @@ type Options struct {
 	// NodeBinary is the path of the kluster-node program that goes into node
 	// images.
 	NodeBinary string
+	// Program is the path of the kluster program, which guards faults that nodes do not
+	// undo themselves; without it there are none of these.
+	Program string
 }
 
 // New returns a Manager.
 func New(p provider.Provider, o Options) *Manager {
-	return &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary, clients: clientsOf, readyz: readyz}
+	m := &Manager{provider: p, reporter: o.Reporter, cacheDir: o.CacheDir, nodeBin: o.NodeBinary, program: o.Program, clients: clientsOf, readyz: readyz}
+	m.startGuard = m.startGuardProcess
+	return m
 }
 
 // Summary is what a create leaves.

@@ -241,11 +241,11 @@ func runsContainers(n provider.Node) bool {
 	return !isLoadBalancer(n) && !isRegistry(n) && n.State == provider.StateRunning
 }
 
-// machines are a cluster's nodes and its load balancer: not its registry and its lock,
-// which are only seen when they are removed.
+// machines are a cluster's nodes and its load balancer: not its registry, its lock and
+// the records of faults, which are only seen when they are removed.
 func (m *Manager) machines(ctx context.Context, cluster string) ([]provider.Node, error) {
 	nodes, err := m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: cluster})
-	return slices.DeleteFunc(nodes, func(n provider.Node) bool { return isRegistry(n) || isLock(n) }), err
+	return slices.DeleteFunc(nodes, func(n provider.Node) bool { return isRegistry(n) || isLock(n) || isFault(n) }), err
 }
 
 // machinesOf are the machines of a cluster that must exist, with its facts.

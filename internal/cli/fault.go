@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kluster-project/kluster/internal/fault"
+)
+
+func newFaultCmd(a *app) *cobra.Command {
+	children := make([]*cobra.Command, 0, len(fault.Kinds())+3)
+	for _, info := range fault.Kinds() {
+		children = append(children, newFaultKindCmd(a, info))
+	}
+	return newGroupCmd("fault", "Hurt nodes on purpose, for a while",
+		append(children, newFaultListCmd(a), newFaultClearCmd(a), newFaultGuardCmd(a))...)
+}
+
+// overdueTime bounds what a verb spends on faults of others before its own work.
+const overdueTime = 30 * time.Second
+
+// undoOverdue undoes faults that nobody else will undo. That it fails does not stop a
+// verb, which may have nothing to do with them.
+func (a *app) undoOverdue(ctx context.Context) {
+	if a.display == nil {
+		return // the shell asks for completions
+	}
+	ctx, cancel := context.WithTimeout(ctx, overdueTime)
+	defer cancel()
+	if err := a.clusters.UndoOverdue(ctx); err != nil && ctx.Err() == nil {
+		a.reporter().Note("%v", err)
+	}
+}

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kluster-project/kluster/internal/cluster"
+)
+
+// newFaultGuardCmd is what kluster starts itself as, to undo a fault whatever becomes of
+// the kluster that has begun it.
+func newFaultGuardCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:    "guard",
+		Short:  "Guard a fault (kluster starts this itself)",
+		Args:   noArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			clusters, err := a.reach(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return clusters.Guard(cmd.Context(), a.streams.In, os.NewFile(cluster.GuardAnswers, "answers"))
+		},
+	}
+}

@@ -1,0 +1,450 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/fault"
+	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/provider"
+	"github.com/kluster-project/kluster/provider/providertest"
+)
+
+// hurting is a cluster "c" of three control planes, a worker and a load balancer that
+// can be hurt. Its guards are goroutines, and its nodes keep the orders that they get.
+type hurting struct {
+	*providertest.Provider
+	m *Manager
+
+	mu     sync.Mutex
+	told   []string                          // "NODE: ACT ID-or-kind"
+	orders map[string]map[string]fault.Order // by node and ID
+	refuse map[string]string                 // by "NODE: ACT"
+	guards sync.WaitGroup
+}
+
+func newHurting(t *testing.T) *hurting {
+	t.Helper()
+	h := &hurting{Provider: engine(t), orders: map[string]map[string]fault.Order{}, refuse: map[string]string{}}
+	h.m = manager(t, h.Provider)
+	h.m.startGuard = h.startGuard
+	h.Handle = h.agent
+	for i, name := range []string{"c-control-plane-1", "c-control-plane-2", "c-control-plane-3", "c-worker-1", "c-lb"} {
+		role := nodespec.Role(strings.TrimRight(strings.TrimPrefix(name, "c-"), "-123"))
+		addrs := []netip.Addr{netip.AddrFrom4([4]byte{172, 28, 0, byte(2 + i)})}
+		if name == "c-lb" {
+			role, addrs = nodespec.RoleLoadBalancer, nil
+		}
+		h.add(t, name, role, addrs)
+	}
+	return h
+}
+
+func (h *hurting) add(t *testing.T, name string, role nodespec.Role, addrs []netip.Addr) {
+	t.Helper()
+	cluster, _, _ := strings.Cut(name, "-")
+	n, err := h.CreateNode(t.Context(), provider.NodeSpec{Name: name, Image: testImage, NoNetwork: true, Addrs: addrs, Labels: map[string]string{
+		nodespec.LabelCluster: cluster, nodespec.LabelCreation: "made", nodespec.LabelRole: string(role), nodespec.LabelNode: name,
+	}})
+	if err == nil {
+		err = h.StartNode(t.Context(), n.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// agent is "kluster-node fault" of a node.
+func (h *hurting) agent(_ context.Context, n provider.Node, cmd provider.Command) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	act := cmd.Args[2]
+	have := h.orders[n.Name]
+	if have == nil {
+		have = map[string]fault.Order{}
+		h.orders[n.Name] = have
+	}
+	if act != "list" {
+		h.told = append(h.told, n.Name+": "+strings.Join(cmd.Args[2:], " "))
+	}
+	if why := h.refuse[n.Name+": "+act]; why != "" {
+		fmt.Fprintf(cmd.Stderr, "level=ERROR msg=%q\n", why)
+		return fault.CodeRefused
+	}
+	switch act {
+	case "start":
+		var o fault.Order
+		if err := json.NewDecoder(cmd.Stdin).Decode(&o); err != nil {
+			return 1
+		}
+		have[o.ID] = o
+	case "undo":
+		delete(have, cmd.Args[3])
+	case "list":
+		all := []fault.Order{}
+		for _, o := range have {
+			all = append(all, o)
+		}
+		_ = json.NewEncoder(cmd.Stdout).Encode(all)
+	case "addresses":
+		_, _ = io.WriteString(cmd.Stdout, `["172.28.0.200"]`)
+	}
+	return 0
+}
+
+func (h *hurting) startGuard(order []byte) (guardProcess, error) {
+	ctx, dismiss := context.WithCancel(context.Background())
+	answers, theirs := io.Pipe()
+	h.guards.Go(func() {
+		defer dismiss()
+		_ = h.m.Guard(ctx, strings.NewReader(string(order)), theirs)
+	})
+	return guardProcess{answers: answers, dismiss: dismiss}, nil
+}
+
+func (h *hurting) state(t *testing.T, name string) provider.State {
+	t.Helper()
+	nodes, err := h.Nodes(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(nodes, func(n provider.Node) bool { return n.Name == name })
+	if i < 0 {
+		return "gone"
+	}
+	return nodes[i].State
+}
+
+// changes are the operations that change something, without the IDs of faults.
+func (h *hurting) changes(since int) []string {
+	var all []string
+	for _, call := range h.Calls()[since:] {
+		op, object, _ := strings.Cut(call, " ")
+		if strings.HasPrefix(object, "c-fault-") {
+			object = "record"
+		}
+		if !slices.Contains([]string{"Nodes", "Exec", "Host"}, op) {
+			all = append(all, strings.TrimSpace(op+" "+object))
+		}
+	}
+	return all
+}
+
+func TestGuardedFaults(t *testing.T) {
+	for kind, test := range map[fault.Kind]struct {
+		while   provider.State
+		changes []string
+	}{
+		fault.Kill:  {provider.StateStopped, []string{"CreateNode record", "KillNode c-worker-1", "StartNode c-worker-1", "Remove"}},
+		fault.Pause: {provider.StatePaused, []string{"CreateNode record", "PauseNode c-worker-1", "UnpauseNode c-worker-1", "Remove"}},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHurting(t)
+				before := len(h.Calls())
+				began := time.Now()
+				a, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: kind, Nodes: []string{"worker-1"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := h.state(t, "c-worker-1"); got != test.while {
+					t.Errorf("the node is %s, want %s", got, test.while)
+				}
+				if _, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: kind, Nodes: []string{"worker-1"}}); failure.Code(err) != failure.CodeHost {
+					t.Errorf("the same again: %v", err)
+				}
+				if err := h.m.AwaitFault(t.Context(), *a); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took < fault.DefaultFor || took > fault.DefaultFor+2*time.Second {
+					t.Errorf("it was undone after %v", took)
+				}
+				h.guards.Wait()
+				if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
+					t.Errorf("the node is %s", got)
+				}
+				if diff := cmp.Diff(test.changes, h.changes(before)); diff != "" {
+					t.Errorf("changes: %s", diff)
+				}
+			})
+		})
+	}
+}
+
+// killedGuard is a guard that was killed when its fault held: what it leaves.
+func (h *hurting) killedGuard(t *testing.T, kind fault.Kind, until time.Time) string {
+	t.Helper()
+	nodes, err := h.m.machines(t.Context(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := nodes[slices.IndexFunc(nodes, func(n provider.Node) bool { return n.Name == "c-worker-1" })]
+	g := guardedFault{Image: testImage, Creation: "made", Targets: []string{n.ID}, Active: fault.Active{
+		ID: "orphan", Cluster: "c", Kind: kind, Nodes: []string{n.Name}, Since: time.Now(), Until: until, Undo: fault.ByGuard,
+	}}
+	text, err := json.Marshal(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := creator{Boot: "another", PIDNamespace: "x", PID: 1, Started: "1"}
+	_, err = h.CreateNode(t.Context(), provider.NodeSpec{Name: FaultRecordName("c", g.ID), Image: testImage, NoNetwork: true, Labels: map[string]string{
+		nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleFault), nodespec.LabelCreator: dead.String(),
+		faultLabel: g.ID, faultSpecLabel: string(text),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remedies[kind].apply(t.Context(), h.Provider, n.ID); err != nil {
+		t.Fatal(err)
+	}
+	return g.ID
+}
+
+func TestOverdueFaultsAreUndone(t *testing.T) {
+	for kind := range remedies {
+		t.Run(string(kind), func(t *testing.T) {
+			h := newHurting(t)
+			id := h.killedGuard(t, kind, time.Now().Add(time.Minute))
+			if err := h.m.UndoOverdue(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
+				t.Errorf("the node is %s", got)
+			}
+			if got := h.state(t, FaultRecordName("c", id)); got != "gone" {
+				t.Errorf("the record is %s", got)
+			}
+			before := len(h.Calls())
+			if err := h.m.UndoOverdue(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"Nodes"}, h.Calls()[before:]); diff != "" {
+				t.Errorf("without faults it costs one look: %s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatSomebodyChangedIsLeft(t *testing.T) {
+	h := newHurting(t)
+	h.killedGuard(t, fault.Pause, time.Now().Add(time.Minute))
+	nodes, err := h.Nodes(t.Context(), provider.Selector{nodespec.LabelNode: "c-worker-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.UnpauseNode(t.Context(), nodes[0].ID), h.StopNode(t.Context(), nodes[0].ID, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.m.UndoOverdue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.state(t, "c-worker-1"); got != provider.StateStopped {
+		t.Errorf("the node is %s", got)
+	}
+}
+
+func TestGuardedFaultThatFails(t *testing.T) {
+	h := newHurting(t)
+	h.Fail = func(op, object string) error {
+		if op == "PauseNode" && object == "c-worker-1" {
+			return errors.New("no freezer")
+		}
+		return nil
+	}
+	_, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Pause, Nodes: []string{"control-plane-1", "worker-1"}})
+	if err == nil || !strings.Contains(err.Error(), "no freezer") {
+		t.Errorf("err = %v", err)
+	}
+	h.guards.Wait()
+	for _, name := range []string{"c-control-plane-1", "c-worker-1"} {
+		if got := h.state(t, name); got != provider.StateRunning {
+			t.Errorf("%s is %s", name, got)
+		}
+	}
+	if all, err := h.m.Faults(t.Context(), "c"); err != nil || len(all) > 0 {
+		t.Errorf("left: %v, %v", all, err)
+	}
+}
+
+func TestGuardsEnd(t *testing.T) {
+	for name, end := range map[string]func(*hurting, context.Context, *fault.Active) error{
+		"when it is cleared": func(h *hurting, ctx context.Context, a *fault.Active) error {
+			_, err := h.m.ClearFaults(ctx, "c", a.ID)
+			return err
+		},
+		"when the cluster is deleted": func(h *hurting, ctx context.Context, _ *fault.Active) error {
+			return h.Remove(ctx, provider.Selector{nodespec.LabelCluster: "c"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHurting(t)
+				a, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1", "lb"}, For: time.Hour})
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if err := end(h, t.Context(), a); err != nil {
+					t.Fatal(err)
+				}
+				h.guards.Wait()
+				if took := time.Since(began); took > 2*guardLook {
+					t.Errorf("the guard ended after %v", took)
+				}
+				if left, err := h.Leftovers(t.Context(), provider.Selector{nodespec.LabelRole: string(nodespec.RoleFault)}); err != nil || len(left) > 0 {
+					t.Errorf("left: %v, %v", left, err)
+				}
+				if err := h.m.AwaitFault(t.Context(), *a); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestFaultsInNodes(t *testing.T) {
+	h := newHurting(t)
+	a, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.CPU, Nodes: []string{"worker-1", "c-control-plane-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"c-control-plane-1: check", "c-control-plane-1: start", "c-worker-1: check", "c-worker-1: start"}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(h.told))); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.HasSuffix(h.told[0], "check") || !strings.HasSuffix(h.told[1], "check") {
+		t.Errorf("all look before the first begins: %q", h.told)
+	}
+	all, err := h.m.Faults(t.Context(), "c")
+	if diff := cmp.Diff([]fault.Active{*a}, all, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	if _, err := h.m.ClearFaults(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := h.m.Faults(t.Context(), "c"); err != nil || len(all) > 0 {
+		t.Errorf("left: %v, %v", all, err)
+	}
+}
+
+func TestRefusedFaultsChangeNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec    fault.Spec
+		refuses string
+		code    int
+		says    string
+	}{
+		"kernel":       {fault.Spec{Kind: fault.Partition, Nodes: []string{"worker-1", "control-plane-1"}}, "c-worker-1: check", failure.CodeHost, "c-worker-1: no nftables; nothing was changed"},
+		"no such node": {fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-9"}}, "", failure.CodeUsage, `no node "worker-9"`},
+		"hostile name": {fault.Spec{Kind: fault.Pause, Nodes: []string{"a; reboot"}}, "", failure.CodeUsage, "no name of a node"},
+		"another's":    {fault.Spec{Kind: fault.Pause, Nodes: []string{"d-worker-1"}}, "", failure.CodeUsage, `no node "d-worker-1"`},
+		"twice":        {fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1", "c-worker-1"}}, "", failure.CodeUsage, "named twice"},
+		"role":         {fault.Spec{Kind: fault.CPU, Nodes: []string{"lb"}}, "", failure.CodeUsage, "fault cpu is not for c-lb"},
+		"process":      {fault.Spec{Kind: fault.KillProcess, Nodes: []string{"worker-1"}, Params: map[string]string{"process": "etcd"}}, "", failure.CodeUsage, "has no etcd"},
+		"balancer":     {fault.Spec{Kind: fault.KillProcess, Nodes: []string{"lb"}, Params: map[string]string{"process": "kubelet"}}, "", failure.CodeUsage, "has no kubelet"},
+		"both sides":   {fault.Spec{Kind: fault.Partition, Nodes: []string{"worker-1"}, Params: map[string]string{"from": "worker-1"}}, "", failure.CodeUsage, "on both sides"},
+		"endless":      {fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1"}, For: 25 * time.Hour}, "", failure.CodeUsage, "lasts from 1s to 1h"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHurting(t)
+			h.add(t, "d-worker-1", nodespec.RoleWorker, nil)
+			h.refuse[test.refuses] = "no nftables"
+			before := len(h.Calls())
+			_, err := h.m.Fault(t.Context(), "c", test.spec)
+			if err == nil || failure.Code(err) != test.code || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("code %d: %v", failure.Code(err), err)
+			}
+			if changes := h.changes(before); len(changes) > 0 {
+				t.Errorf("changes: %q", changes)
+			}
+			if slices.ContainsFunc(h.told, func(s string) bool { return strings.Contains(s, "start") }) {
+				t.Errorf("told: %q", h.told)
+			}
+		})
+	}
+}
+
+func TestFaultThatFailsInOneNodeIsUndoneInAll(t *testing.T) {
+	h := newHurting(t)
+	h.refuse["c-worker-1: start"] = "it has one already"
+	_, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.CPU, Nodes: []string{"worker-1", "control-plane-1"}})
+	if err == nil || !strings.Contains(err.Error(), "c-worker-1: it has one already") {
+		t.Errorf("err = %v", err)
+	}
+	if all, err := h.m.Faults(t.Context(), "c"); err != nil || len(all) > 0 {
+		t.Errorf("left: %v, %v", all, err)
+	}
+}
+
+func TestWhoIsCutOffFromWhom(t *testing.T) {
+	for name, test := range map[string]struct {
+		nodes  []string
+		params map[string]string
+		want   []string
+	}{
+		"one from all": {[]string{"worker-1"}, nil, []string{
+			"c-worker-1 <-> c-control-plane-1 172.28.0.2", "c-worker-1 <-> c-control-plane-2 172.28.0.3",
+			"c-worker-1 <-> c-control-plane-3 172.28.0.4", "c-worker-1 <-> c-lb 172.28.0.200",
+		}},
+		"groups": {[]string{"control-plane-1", "worker-1"}, map[string]string{"from": "control-plane-2,c-control-plane-3"}, []string{
+			"c-control-plane-1 <-> c-control-plane-2 172.28.0.3", "c-control-plane-1 <-> c-control-plane-3 172.28.0.4",
+			"c-worker-1 <-> c-control-plane-2 172.28.0.3", "c-worker-1 <-> c-control-plane-3 172.28.0.4",
+		}},
+		"one way in":  {[]string{"worker-1"}, map[string]string{"from": "control-plane-1", "direction": "in"}, []string{"c-worker-1 <- c-control-plane-1 172.28.0.2"}},
+		"one way out": {[]string{"worker-1"}, map[string]string{"from": "control-plane-1", "direction": "out"}, []string{"c-worker-1 -> c-control-plane-1 172.28.0.2"}},
+		"the load balancer, which the others cut off": {[]string{"lb"}, map[string]string{"from": "worker-1", "direction": "in"}, []string{"c-worker-1 -> c-lb 172.28.0.200"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHurting(t)
+			if _, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Partition, Nodes: test.nodes, Params: test.params}); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, orders := range h.orders {
+				for _, o := range orders {
+					for _, p := range o.Peers {
+						arrow := map[[2]bool]string{{true, true}: "<->", {true, false}: "<-", {false, true}: "->"}[[2]bool{p.In, p.Out}]
+						got = append(got, fmt.Sprintf("%s %s %s %s", o.Node, arrow, p.Name, p.Addrs[0]))
+					}
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestInterruptedBeforeItHolds(t *testing.T) {
+	h := newHurting(t)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	h.Fail = func(op, _ string) error {
+		if op == "PauseNode" {
+			interrupt(failure.ErrInterrupted)
+		}
+		return nil
+	}
+	_, err := h.m.Fault(ctx, "c", fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1"}})
+	if !errors.Is(err, failure.ErrInterrupted) {
+		t.Errorf("err = %v", err)
+	}
+	h.guards.Wait()
+	if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
+		t.Errorf("the node is %s", got)
+	}
+}
