@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,8 +61,27 @@ func Connect(ctx context.Context, kubeconfig, name string, gate *Gate, log *slog
 	return &Service{
 		Node: name, Policies: watch(networking, "networkpolicies"),
 		Pods: watch(core, "pods"), Namespaces: watch(core, "namespaces"),
-		Apply: nft.Apply, Gate: gate, Log: log,
+		Find: finder(core), Apply: nft.Apply, Gate: gate, Log: log,
 	}, nil
+}
+
+// finder asks for a pod as the API's store has it.
+func finder(core *rest.RESTClient) func(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return func(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+		pod := &corev1.Pod{}
+		err := core.Get().Namespace(namespace).Resource("pods").Name(name).Do(ctx).Into(pod)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		kept, err := strip(pod)
+		if err != nil {
+			return nil, err
+		}
+		return kept.(*corev1.Pod), nil
+	}
 }
 
 func client(config *rest.Config, path string, version schema.GroupVersion, scheme *runtime.Scheme) (*rest.RESTClient, error) {

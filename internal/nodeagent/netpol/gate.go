@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kluster-project/kluster/internal/wait"
 )
 
@@ -47,8 +49,10 @@ type arrival struct {
 	// held is closed when the pod's policies hold.
 	held     chan struct{}
 	answered bool
-	// seen says that the API knows the pod.
-	seen bool
+	// seen says that the API knows the pod, and asked that it is being asked. pod is
+	// what it said.
+	seen, asked bool
+	pod         *corev1.Pod
 }
 
 func (a *arrival) answer() {

@@ -11,11 +11,14 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kluster-project/kluster/internal/wait"
 )
 
 const (
@@ -34,6 +37,8 @@ type Service struct {
 	Node string
 	// Policies, Pods and Namespaces list and watch those of the whole cluster.
 	Policies, Pods, Namespaces cache.ListerWatcher
+	// Find asks the API for a pod, nil if there is none.
+	Find func(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 	// Apply gives rules to nft.
 	Apply func(ctx context.Context, rules string) error
 	// Gate holds up pods that start.
@@ -41,6 +46,7 @@ type Service struct {
 	Log  *slog.Logger
 
 	early early
+	told  chan told
 	// set is what the table holds; nil when that is not known.
 	set *Rules
 	// faults are those told already.
@@ -58,16 +64,24 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 	defer s.Gate.close()
-	s.early = early{}
+	s.early, s.told = early{}, make(chan told)
+	ctx, stop := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer stop()
 	view := &view{policies: follow[*networkingv1.NetworkPolicy](ctx, s.Policies, changed)}
 	defer view.stop()
 	for {
-		wait := resync
+		pause := resync
 		world, known := s.look(ctx, view, changed)
 		if held := !known || s.hold(ctx, world); !held || s.early.waiting() {
-			wait = retry
+			pause = retry
 		}
-		timer := time.NewTimer(wait)
+		for _, a := range s.early.strangers() {
+			a.asked = true
+			asking.Go(func() { s.ask(ctx, a) })
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -75,10 +89,32 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-wake:
 		case a := <-s.Gate.arrivals:
 			s.early.add(a)
+		case t := <-s.told:
+			s.early.hear(t)
 		case <-timer.C:
 			s.forget()
 		}
 		timer.Stop()
+	}
+}
+
+// findTime bounds a question about a pod.
+const findTime = 5 * time.Second
+
+// ask asks the API about a pod that the watch does not tell of: it may lag behind, as it
+// does after a time without an API. The pod starts only if there is no such pod, as with
+// a static one.
+func (s *Service) ask(ctx context.Context, a *arrival) {
+	asking, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	t := told{arrival: a}
+	if t.pod, t.err = s.Find(asking, a.Namespace, a.Start.Pod); t.err != nil {
+		s.Log.Warn("a pod waits: the API cannot be asked which network policies it has", "pod", a.Namespace+"/"+a.Start.Pod, "error", t.err)
+		wait.For(asking, retry)
+	}
+	select {
+	case s.told <- t:
+	case <-ctx.Done():
 	}
 }
 

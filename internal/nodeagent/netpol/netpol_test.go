@@ -41,6 +41,7 @@ type running struct {
 	fail                       atomic.Bool // the next to be applied
 	podLists                   atomic.Int32
 	gate                       *Gate
+	find                       func() (*corev1.Pod, error)
 }
 
 func start(t *testing.T) *running {
@@ -68,6 +69,7 @@ func start(t *testing.T) *running {
 			}
 			return err
 		},
+		Find: func(context.Context, string, string) (*corev1.Pod, error) { return r.find() },
 		Gate: gate, Log: slog.Default(),
 	}
 	for _, ns := range town().Namespaces {
@@ -242,22 +244,83 @@ func TestGateAtStart(t *testing.T) {
 	}
 }
 
-// Whom nobody knows does not wait for ever.
+// A pod that the watch does not tell of is asked for. It waits as long as the API does not
+// answer, and starts when there is no such pod.
 func TestStranger(t *testing.T) {
-	e := early{}
-	a := &arrival{Start: Start{Namespace: "x", Pod: "static"}, since: time.Now(), held: make(chan struct{})}
-	e.add(a)
-	e.join(nil)
-	if e.settle(false); a.answered {
-		t.Error("answered at once")
+	static := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "db", UID: "mirror", Annotations: map[string]string{hashKey: "1"}}}
+	for name, tc := range map[string]struct {
+		pod      *corev1.Pod
+		err      error
+		answered bool
+	}{
+		"the API is away":               {err: errors.New("away")},
+		"the API knows it":              {pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "db", UID: "1"}}},
+		"it is a static one":            {pod: static},
+		"there is no such pod":          {answered: true},
+		"there is one of the same name": {pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "db", UID: "2"}}, answered: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := early{}
+			a := &arrival{Start: Start{Namespace: "x", Pod: "db", UID: "1", Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.3")}}, since: time.Now(), held: make(chan struct{})}
+			e.add(a)
+			e.join(nil)
+			if e.settle(false); a.answered || len(e.strangers()) > 0 {
+				t.Error("asked for or answered at once")
+			}
+			a.since = time.Now().Add(-strangerTime)
+			if e.settle(false); a.answered || len(e.strangers()) != 1 {
+				t.Error("answered, or not asked for")
+			}
+			e.hear(told{a, tc.pod, tc.err})
+			if a.answered != tc.answered {
+				t.Errorf("answered: %v", a.answered)
+			}
+			pods := e.join(nil)
+			if known := tc.pod != nil && !tc.answered; len(pods) != 0 != known || a.seen != known {
+				t.Errorf("pods: %v", pods)
+			} else if known && pods[0].Status.PodIPs[0].IP != "10.244.0.3" {
+				t.Errorf("its address is not known: %v", pods[0].Status)
+			}
+			before := a.answered || a.seen
+			a.since = time.Now().Add(-2 * forgetTime)
+			if e.join(nil); len(e) != 0 || a.answered != before {
+				t.Errorf("not forgotten, or let through: %v", a.answered)
+			}
+		})
 	}
-	a.since = time.Now().Add(-strangerTime)
-	if e.settle(false); !a.answered || e.waiting() {
-		t.Error("waits for too long")
+}
+
+// A pod of which the watch does not tell, since the API was away, starts with its rules.
+func TestStrangerWithPolicies(t *testing.T) {
+	r := start(t)
+	r.want(fresh)
+	r.policies.Add(policies(t, "podSelector: {}")[0])
+	r.until("the gate is shut", func() bool { return there(r.gate.Socket) })
+	db := town().Pods[1]
+	db.UID, db.Status.PodIPs = "1", nil
+	answers := make(chan error, 2)
+	answers <- errors.New("the API is away")
+	answers <- nil
+	r.find = func() (*corev1.Pod, error) {
+		if err := <-answers; err != nil {
+			return nil, err
+		}
+		return db, nil
 	}
-	a.since = time.Now().Add(-2 * forgetTime)
-	if e.join(nil); len(e) != 0 {
-		t.Error("not forgotten")
+	answer := make(chan error)
+	go func() {
+		answer <- Ask(t.Context(), r.gate.Socket, Start{Namespace: "x", Pod: "db", UID: "1", Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.3")}})
+	}()
+	select {
+	case text := <-r.applied:
+		if !strings.Contains(text, "10.244.0.3 : jump ingress-") {
+			t.Errorf("applied %s", text)
+		}
+	case err := <-answer:
+		t.Fatalf("the pod starts before its rules: %v", err)
+	}
+	if err := <-answer; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -81,7 +81,11 @@ func strip(o any) (any, error) {
 }
 
 func metadata(m metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels}
+	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels}
+	if hash := m.Annotations[hashKey]; hash != "" {
+		kept.Annotations = map[string]string{hashKey: hash}
+	}
+	return kept
 }
 
 // containers that have named ports, which are all that is kept of them.
