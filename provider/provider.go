@@ -66,7 +66,8 @@ type Provider interface {
 
 	// Connect puts a node, running or not, on a further network, where it is also
 	// found by names; ErrNotFound if there is no such node or network. It stays on
-	// it over restarts. Being on it already is not an error.
+	// it over restarts. Being on it already is not an error; being on one that had its
+	// name and has gone is not being on it.
 	Connect(ctx context.Context, id, network string, names []string) error
 	// Disconnect takes a node off a network, which need not exist any more: a node
 	// does not start while it is on one that has gone. Not being on it is not an
@@ -291,8 +292,11 @@ type Node struct {
 	ExitCode int
 	Addrs    []netip.Addr // the fixed ones, also when it is stopped
 	Networks []string     // names of those it is on, sorted, the engine's default among them
-	Ports    []Port
-	Created  time.Time
+	// NetworkIDs are those of Networks, by name, as far as the engine has chosen them: one
+	// that has gone is not that which has its name now.
+	NetworkIDs map[string]string
+	Ports      []Port
+	Created    time.Time
 }
 
 // Credentials are a user's for a registry: a name and a password, or an identity

@@ -308,6 +308,44 @@ func TestClustersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestClusterMadeAnew starts a registry that was stopped while a cluster of it was deleted
+// and one of the same name made.
+func TestClusterMadeAnew(t *testing.T) {
+	p := engine(t)
+	m, _ := manager(p)
+	network := provider.NetworkSpec{Name: "one", Labels: map[string]string{nodespec.LabelCluster: "one"}}
+	ensure := func() {
+		t.Helper()
+		if err := m.Ensure(t.Context(), Local(0), imageOf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join := func() {
+		t.Helper()
+		if _, err := p.CreateNetwork(t.Context(), network); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ensure()
+	join()
+	if err := m.Connect(t.Context(), Local(0), "one"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StopNode(t.Context(), LocalName, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Remove(t.Context(), provider.Selector{nodespec.LabelCluster: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	join()
+	wantClusters(t, m)
+	ensure()
+	if err := m.Connect(t.Context(), Local(0), "one"); err != nil {
+		t.Fatal(err)
+	}
+	wantClusters(t, m, "one")
+}
+
 func isNotFound(err error) bool {
 	var missing *NotFoundError
 	return errors.As(err, &missing)

@@ -201,7 +201,7 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	clusters, err := m.networks(ctx)
+	networks, err := m.provider.Networks(ctx, provider.Selector{nodespec.LabelCluster: ""})
 	if err != nil {
 		return nil, err
 	}
@@ -218,27 +218,15 @@ func (m *Manager) List(ctx context.Context) ([]Info, error) {
 		if s.IsCache() {
 			info.Kind = "cache"
 		}
-		for _, network := range n.Networks {
-			if cluster, ok := clusters[network]; ok {
-				info.Clusters = append(info.Clusters, cluster)
+		for _, network := range networks {
+			if slices.ContainsFunc(n.Networks, func(name string) bool { return isOn(n, network, name) }) {
+				info.Clusters = append(info.Clusters, network.Labels[nodespec.LabelCluster])
 			}
 		}
+		slices.Sort(info.Clusters)
 		infos = append(infos, info)
 	}
 	return infos, nil
-}
-
-// networks are those of clusters, each with the cluster's name.
-func (m *Manager) networks(ctx context.Context) (map[string]string, error) {
-	list, err := m.provider.Networks(ctx, provider.Selector{nodespec.LabelCluster: ""})
-	if err != nil {
-		return nil, err
-	}
-	clusters := map[string]string{}
-	for _, n := range list {
-		clusters[n.Name] = n.Labels[nodespec.LabelCluster]
-	}
-	return clusters, nil
 }
 
 // Delete removes registries with all that they hold, all of them when names is empty,

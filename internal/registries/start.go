@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,18 +85,21 @@ func (m *Manager) leaveGone(ctx context.Context, n provider.Node) error {
 	if err != nil {
 		return err
 	}
-	there := map[string]bool{}
-	for _, network := range networks {
-		there[network.Name] = true
-	}
 	for _, name := range n.Networks {
-		if !there[name] {
+		if !slices.ContainsFunc(networks, func(network provider.Network) bool { return isOn(n, network, name) }) {
 			if err := m.provider.Disconnect(ctx, n.ID, name); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// isOn says whether a machine's network of a name is this one, and not one that had the
+// name of it.
+func isOn(n provider.Node, network provider.Network, name string) bool {
+	id := n.NetworkIDs[name]
+	return network.Name == name && (id == "" || id == network.ID)
 }
 
 // answers waits until a registry does, or its program has ended.

@@ -75,22 +75,35 @@ func (p *Provider) CreateNetwork(ctx context.Context, spec provider.NetworkSpec)
 // Connect implements provider.Provider.
 func (p *Provider) Connect(ctx context.Context, id, name string, names []string) error {
 	node, err := p.node(ctx, id)
-	if err != nil || slices.Contains(node.Networks, name) {
+	if err != nil {
 		return err
 	}
 	// Of a node that does not run the engine only notes the name.
-	if _, err := p.api.NetworkInspect(ctx, name, network.InspectOptions{}); err != nil {
+	there, err := p.api.NetworkInspect(ctx, name, network.InspectOptions{})
+	if err != nil {
 		return fmt.Errorf("connecting node %q to network %q: %w", node.Name, name, explain(err))
+	}
+	if isOn(node, there) {
+		return nil
+	}
+	if err := p.Disconnect(ctx, id, name); err != nil { // from one that had the name
+		return err
 	}
 	err = p.api.NetworkConnect(ctx, name, id, &network.EndpointSettings{Aliases: names})
 	if err == nil {
 		return nil
 	}
 	// Another process may have done it since.
-	if now, nerr := p.node(ctx, id); nerr == nil && slices.Contains(now.Networks, name) {
+	if now, nerr := p.node(ctx, id); nerr == nil && isOn(now, there) {
 		return nil
 	}
 	return fmt.Errorf("connecting node %q to network %q: %w", node.Name, name, explain(err))
+}
+
+// isOn says whether a node is on a network, and not on one that had its name.
+func isOn(node provider.Node, there network.Inspect) bool {
+	id := node.NetworkIDs[there.Name]
+	return slices.Contains(node.Networks, there.Name) && (id == "" || id == there.ID)
 }
 
 // Disconnect implements provider.Provider.

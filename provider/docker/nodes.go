@@ -73,13 +73,24 @@ func nodeOf(c container.InspectResponse) provider.Node {
 	}
 	if c.NetworkSettings != nil {
 		node.Addrs = fixedAddrs(c.NetworkSettings)
-		node.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
+		node.Networks, node.NetworkIDs = networksOf(c.NetworkSettings)
 	}
 	if c.HostConfig != nil {
 		node.Ports = portsOf(c.HostConfig)
 	}
 	node.Created, _ = time.Parse(time.RFC3339Nano, c.Created)
 	return node
+}
+
+// networksOf are the networks that a container is on, and their IDs by name.
+func networksOf(settings *container.NetworkSettings) (names []string, ids map[string]string) {
+	ids = map[string]string{}
+	for name, end := range settings.Networks {
+		if end != nil && end.NetworkID != "" {
+			ids[name] = end.NetworkID
+		}
+	}
+	return slices.Sorted(maps.Keys(settings.Networks)), ids
 }
 
 // stateOf maps the engine's states; one that is between two runs is stopped.

@@ -52,6 +52,7 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 		{"Networks", (*suite).TestNetworks},
 		{"NetworkClashes", (*suite).TestNetworkClashes},
 		{"Connect", (*suite).TestConnect},
+		{"ConnectRemade", (*suite).TestConnectRemade},
 		{"NodeLife", (*suite).TestNodeLife},
 		{"Pause", (*suite).TestPause},
 		{"NodeClashes", (*suite).TestNodeClashes},

@@ -90,7 +90,7 @@ func (s *suite) wantNode(t *testing.T, spec provider.NodeSpec, state provider.St
 	}
 	labels := joinLabels(img.Labels, spec.Labels)
 	want := provider.Node{Name: spec.Name, Image: spec.Image, Labels: labels, State: state, Addrs: spec.Addrs}
-	ignore := cmpopts.IgnoreFields(provider.Node{}, "ID", "Created", "ExitCode", "Networks")
+	ignore := cmpopts.IgnoreFields(provider.Node{}, "ID", "Created", "ExitCode", "Networks", "NetworkIDs")
 	if diff := cmp.Diff(want, got, ignore, compareAddrs, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("node (-want +got):\n%s", diff)
 	}

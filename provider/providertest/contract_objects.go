@@ -181,5 +181,40 @@ func (s *suite) TestConnect(t *testing.T) {
 	}
 }
 
+// TestConnectRemade puts a stopped node on a network that has the name of one that has gone.
+func (s *suite) TestConnectRemade(t *testing.T) {
+	other := s.fresh(t, "ConnectRemade-other")
+	id := s.create(t, s.spec("a")).ID
+	before, _ := other.network(t, "net")
+	if err := s.p.Connect(t.Context(), id, before.Name, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.p.StartNode(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.node(t, "a").NetworkIDs[before.Name]; got != before.ID {
+		t.Errorf("it is on the network %q, want %q", got, before.ID)
+	}
+	if err := s.p.StopNode(t.Context(), id, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.p.Remove(t.Context(), other.selector()); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := other.network(t, "net")
+	if got := s.node(t, "a").NetworkIDs[before.Name]; got != before.ID {
+		t.Errorf("it is on the network %q, want %q, which has gone", got, before.ID)
+	}
+	if err := s.p.Connect(t.Context(), id, now.Name, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.p.StartNode(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.node(t, "a").NetworkIDs[now.Name]; got != now.ID {
+		t.Errorf("it is on the network %q, want %q", got, now.ID)
+	}
+}
+
 // compareAddrs compares addresses by their values.
 var compareAddrs = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})

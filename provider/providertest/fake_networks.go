@@ -57,14 +57,12 @@ func (p *Provider) Connect(ctx context.Context, id, network string, _ []string) 
 	if err != nil {
 		return err
 	}
-	if slices.Contains(node.Networks, network) {
-		return nil
-	}
-	if !slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == network }) {
+	i := slices.IndexFunc(p.networks, func(n provider.Network) bool { return n.Name == network })
+	if i < 0 {
 		return fmt.Errorf("connecting node %q to network %q: %w", node.Name, network, provider.ErrNotFound)
 	}
-	node.Networks = append(slices.Clone(node.Networks), network)
-	slices.Sort(node.Networks)
+	node.leave(network) // one that had the name
+	node.join(p.networks[i])
 	return nil
 }
 
@@ -79,8 +77,24 @@ func (p *Provider) Disconnect(ctx context.Context, id, network string) error {
 	if err != nil {
 		return err
 	}
-	node.Networks = slices.DeleteFunc(slices.Clone(node.Networks), func(n string) bool { return n == network })
+	node.leave(network)
 	return nil
+}
+
+// join and leave copy what others may have been given.
+func (n *fakeNode) join(network provider.Network) {
+	n.Networks, n.NetworkIDs = append(slices.Clone(n.Networks), network.Name), maps.Clone(n.NetworkIDs)
+	slices.Sort(n.Networks)
+	if n.NetworkIDs == nil {
+		n.NetworkIDs = map[string]string{}
+	}
+	n.NetworkIDs[network.Name] = network.ID
+}
+
+func (n *fakeNode) leave(network string) {
+	n.Networks = slices.DeleteFunc(slices.Clone(n.Networks), func(name string) bool { return name == network })
+	n.NetworkIDs = maps.Clone(n.NetworkIDs)
+	delete(n.NetworkIDs, network)
 }
 
 // Credentials implements provider.Provider.

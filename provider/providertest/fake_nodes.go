@@ -119,7 +119,8 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 // canStart looks for what stands in the way of a start; p.mu is held.
 func (p *Provider) canStart(node *fakeNode) error {
 	for _, name := range node.Networks {
-		if !slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == name }) {
+		id := node.NetworkIDs[name]
+		if !slices.ContainsFunc(p.networks, func(n provider.Network) bool { return n.Name == name && (id == "" || n.ID == id) }) {
 			return fmt.Errorf("network %q: %w", name, provider.ErrNotFound)
 		}
 	}
