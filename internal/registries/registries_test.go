@@ -189,6 +189,96 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestCredentialsOfURL: what answers at a URL of the user's is not the registry itself.
+func TestCredentialsOfURL(t *testing.T) {
+	p := engine(t)
+	p.Auth = map[string]provider.Credentials{
+		"r.example": {Username: "me", Password: "of-registry"}, "10.0.0.7:5000": {Username: "me", Password: "of-url"}, "docker.io": {Username: "me", Password: "of-hub"},
+	}
+	m, _ := manager(p)
+	for want, s := range map[string]Spec{
+		"of-registry": Cache("r.example", ""), "of-url": Cache("r.example", "http://10.0.0.7:5000"), "of-hub": Cache("docker.io", ""),
+		"": Cache("docker.io", "http://mirror.example"),
+	} {
+		text, err := m.credentials(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Secret string }
+		if err := json.Unmarshal(text, &got); err != nil || got.Secret != want {
+			t.Errorf("%s is asked with the password %q, want %q (%v)", s, got.Secret, want, err)
+		}
+	}
+}
+
+// TestEnsureInterrupted: whoever is interrupted removes what it makes, unless it runs;
+// and who finds it going makes it anew.
+func TestEnsureInterrupted(t *testing.T) {
+	for _, test := range []struct {
+		at   string // what is interrupted
+		left bool
+	}{
+		{"CopyTo", false},
+		{"Exec", true},
+	} {
+		t.Run(test.at, func(t *testing.T) {
+			p := engine(t)
+			m, _ := manager(p)
+			ctx, interrupt := context.WithCancel(t.Context())
+			p.Fail = func(op, _ string) error {
+				if op == test.at {
+					interrupt()
+				}
+				return nil
+			}
+			if err := m.Ensure(ctx, Local(0), imageOf); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			nodes, err := p.Nodes(t.Context(), nil)
+			if err != nil || len(nodes) > 0 != test.left {
+				t.Errorf("left are %v, %v", nodes, err)
+			}
+		})
+	}
+}
+
+func TestEnsureOfAnother(t *testing.T) {
+	p := engine(t)
+	m, _ := manager(p)
+	made := func() {
+		t.Helper()
+		spec, err := m.machine(t.Context(), Local(0), image)
+		if err == nil {
+			_, err = p.CreateNode(t.Context(), spec)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	once := true
+	p.Fail = func(op, _ string) error {
+		if op == "CopyTo" && once {
+			once = false
+			return p.Remove(context.Background(), provider.Selector{Label: ""}) // by who made it
+		}
+		return nil
+	}
+	made()
+	if err := m.Ensure(t.Context(), Local(0), imageOf); err != nil {
+		t.Errorf("it went meanwhile: %v", err)
+	}
+	if err := p.Remove(t.Context(), provider.Selector{Label: ""}); err != nil {
+		t.Fatal(err)
+	}
+	// Another process makes it while the image is looked for, and it cannot be started.
+	p.Fail = failing("StartNode", provider.ErrPortTaken)
+	err := m.Ensure(t.Context(), Local(0), func(context.Context) (string, error) { made(); return image, nil })
+	nodes, nerr := p.Nodes(t.Context(), nil)
+	if !errors.Is(err, provider.ErrPortTaken) || nerr != nil || len(nodes) != 1 {
+		t.Errorf("got %v; left are %v, %v", err, nodes, nerr)
+	}
+}
+
 func TestEnsureFails(t *testing.T) {
 	for _, test := range []struct {
 		name, says, hint string

@@ -29,33 +29,59 @@ type Manager struct {
 // New returns a Manager.
 func New(p provider.Provider, r status.Reporter) *Manager { return &Manager{provider: p, reporter: r} }
 
+// ensureTries bounds how often a registry goes that another process was making.
+const ensureTries = 3
+
 // Ensure makes a registry that runs and answers, unless it does already. image, asked
 // only if it must be made, names the node image to make it of. What it makes it
-// removes again when it fails.
+// removes again when it fails, unless others may use it by then.
 func (m *Manager) Ensure(ctx context.Context, s Spec, image func(context.Context) (string, error)) error {
+	for try := 1; ; try++ {
+		made, err := m.ensure(ctx, s, image)
+		// Whoever was making it has failed or was interrupted, and has removed it.
+		taken := !made && errors.Is(err, provider.ErrNotFound)
+		if !taken || try == ensureTries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// ensure is a try, which says whether it has made the machine.
+func (m *Manager) ensure(ctx context.Context, s Spec, image func(context.Context) (string, error)) (made bool, err error) {
 	node, err := m.find(ctx, s)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s, err)
+		return false, fmt.Errorf("%s: %w", s, err)
 	}
-	made := node == nil
-	if made {
-		if node, err = m.create(ctx, s, image); err != nil {
-			return fmt.Errorf("making the %s: %w", s, err)
+	if node == nil {
+		if node, made, err = m.create(ctx, s, image); err != nil {
+			return true, fmt.Errorf("making the %s: %w", s, err)
 		}
 	}
 	if err = m.start(ctx, *node, s); err == nil {
 		if made {
 			m.tellUpstream(ctx, *node, s)
 		}
-		return nil
+		return made, nil
 	}
 	err = fmt.Errorf("starting the %s: %w", s, portHint(err))
 	if !made {
-		return err
+		return false, err
 	}
+	return true, errors.Join(err, m.rollBack(ctx, *node))
+}
+
+// rollBack removes a machine that could not be started. One that runs stays when this
+// was interrupted: others find it by then, and it only has yet to answer.
+func (m *Manager) rollBack(ctx context.Context, node provider.Node) error {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
-	return errors.Join(err, m.remove(clean, *node))
+	if ctx.Err() != nil {
+		now, err := m.provider.Nodes(clean, provider.Selector{Label: "", nodespec.LabelNode: node.Name})
+		if err == nil && len(now) == 1 && now[0].State == provider.StateRunning {
+			return nil
+		}
+	}
+	return m.remove(clean, node)
 }
 
 // portHint adds what to do about a port that is taken.
@@ -90,26 +116,26 @@ func (m *Manager) find(ctx context.Context, s Spec) (*provider.Node, error) {
 
 // create makes the machine. Its name is the lock: when another process has made it
 // since, it is that one's, which both may start.
-func (m *Manager) create(ctx context.Context, s Spec, image func(context.Context) (string, error)) (*provider.Node, error) {
+func (m *Manager) create(ctx context.Context, s Spec, image func(context.Context) (string, error)) (node *provider.Node, made bool, err error) {
 	ref, err := image(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	spec, err := m.machine(ctx, s, ref)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	node, err := m.provider.CreateNode(ctx, spec)
+	own, err := m.provider.CreateNode(ctx, spec)
 	if err == nil {
-		return &node, nil
+		return &own, true, nil
 	}
 	if errors.Is(err, provider.ErrNameTaken) {
 		if other, ferr := m.find(ctx, s); other != nil || ferr != nil {
-			return other, ferr
+			return other, false, ferr
 		}
-		return nil, failure.With(err, failure.Hint("what has that name is not kluster's: remove or rename it"), failure.Exit(failure.CodeHost))
+		return nil, false, failure.With(err, failure.Hint("what has that name is not kluster's: remove or rename it"), failure.Exit(failure.CodeHost))
 	}
-	return nil, err
+	return nil, false, err
 }
 
 // machine is what a registry runs in. It is on the engine's default network, for the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -64,6 +65,15 @@ func Cache(upstream, url string) Spec {
 		url = "https://" + upstream
 	}
 	return Spec{Upstream: upstream, URL: url}
+}
+
+// asks names the registry that a cache asks, as users log in to it: its upstream, or who
+// answers at a URL that the user has chosen.
+func (s Spec) asks() string {
+	if u, err := url.Parse(s.URL); err == nil && s != Cache(s.Upstream, "") {
+		return u.Host
+	}
+	return s.Upstream
 }
 
 // IsCache says which of both it is.

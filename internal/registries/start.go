@@ -107,11 +107,13 @@ func (m *Manager) answers(ctx context.Context, n provider.Node) error {
 	ask := []string{"curl", "--silent", "--show-error", "--fail", "--max-time", "2", "--noproxy", "*", fmt.Sprintf("http://127.0.0.1:%d/v2/", port)}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollTime, startTime, true, func(ctx context.Context) (bool, error) {
-		last = m.provider.Exec(ctx, n.ID, provider.Command{Args: ask})
+		if last = m.provider.Exec(ctx, n.ID, provider.Command{Args: ask}); errors.Is(last, provider.ErrNotFound) {
+			return false, last // it has gone
+		}
 		return last == nil, nil
 	})
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, provider.ErrNotFound) {
+		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -205,20 +207,21 @@ echo '{"ServerURL": "", "Username": "", "Secret": ""}'
 `, pattern, credentials)
 }
 
-// credentials is what the helper prints: the user's for the upstream, or a name and a
+// credentials is what the helper prints: the user's for whom the cache asks, or a name and a
 // password that are empty, with which the registry asks as nobody.
 func (m *Manager) credentials(ctx context.Context, s Spec) ([]byte, error) {
-	c, err := m.provider.Credentials(ctx, s.Upstream)
+	registry := s.asks()
+	c, err := m.provider.Credentials(ctx, registry)
 	if err != nil {
 		return nil, err
 	}
 	if c.IdentityToken != "" {
-		m.reporter.Note("%s: the credentials for %s are an identity token, which caches cannot use: it is asked without any", s.Name(), s.Upstream)
+		m.reporter.Note("%s: the credentials for %s are an identity token, which caches cannot use: it is asked without any", s.Name(), registry)
 		c = provider.Credentials{}
 	}
 	text, err := json.Marshal(map[string]string{"ServerURL": s.URL, "Username": c.Username, "Secret": c.Password})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the credentials for %s: %w", s.Upstream, err)
+		return nil, fmt.Errorf("encoding the credentials for %s: %w", registry, err)
 	}
 	return text, nil
 }
