@@ -36,14 +36,18 @@ const (
 	hubName   = "docker.io"
 )
 
-// dockerConfig is its form.
+// dockerConfig is its form, as far as kluster writes it.
 type dockerConfig struct {
 	Auths map[string]dockerAuth `json:"auths"`
 }
 
-// dockerAuth is "USER:PASSWORD" in base64.
+// dockerAuth is "USER:PASSWORD" in base64. The rest are other forms that a user's own
+// file may have.
 type dockerAuth struct {
-	Auth string `json:"auth"`
+	Auth          string `json:"auth,omitempty"`
+	Password      string `json:"password,omitempty"`
+	IdentityToken string `json:"identitytoken,omitempty"`
+	RegistryToken string `json:"registrytoken,omitempty"`
 }
 
 // readCredentials takes the credentials that nodes may use from this machine's user.
@@ -76,7 +80,7 @@ func (m *Manager) usersAuths(ctx context.Context, registries []string) (map[stri
 		if registry == hubName {
 			key = dockerHub
 		}
-		auth := dockerAuth{base64.StdEncoding.EncodeToString([]byte(found.Username + ":" + found.Password))}
+		auth := dockerAuth{Auth: base64.StdEncoding.EncodeToString([]byte(found.Username + ":" + found.Password))}
 		redact.Hide(found.Password, auth.Auth)
 		auths[key] = auth
 	}
@@ -101,9 +105,13 @@ func (m *Manager) GiveCredentials(ctx context.Context, cluster string, registrie
 		return nil, err
 	}
 	nodes = slices.DeleteFunc(nodes, func(n provider.Node) bool { return isLoadBalancer(n) || isRegistry(n) })
-	auths, err := m.nodeAuths(ctx, nodes)
+	had, err := m.nodeSecrets(ctx, nodes)
 	if err != nil {
 		return nil, err
+	}
+	auths := map[string]json.RawMessage{}
+	for _, h := range had {
+		maps.Copy(auths, h.auths)
 	}
 	if registries = slices.Clone(registries); len(registries) == 0 {
 		for key := range auths {
@@ -119,13 +127,22 @@ func (m *Manager) GiveCredentials(ctx context.Context, cluster string, registrie
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(auths, given)
-	return registries, m.writeAuths(ctx, nodes, auths)
+	for key, auth := range given {
+		if auths[key], err = json.Marshal(auth); err != nil {
+			return nil, fmt.Errorf("encoding the credentials of %s: %w", key, err)
+		}
+	}
+	return registries, m.writeSecrets(ctx, nodes, had, auths)
 }
 
-// nodeAuths are the credentials that any of the nodes has.
-func (m *Manager) nodeAuths(ctx context.Context, nodes []provider.Node) (map[string]dockerAuth, error) {
-	all := map[string]dockerAuth{}
+// ownSecrets is a node's file, of which a user may have written more than kluster does.
+type ownSecrets struct {
+	fields, auths map[string]json.RawMessage
+}
+
+// nodeSecrets are the files that nodes have, by the nodes' names.
+func (m *Manager) nodeSecrets(ctx context.Context, nodes []provider.Node) (map[string]ownSecrets, error) {
+	all := map[string]ownSecrets{}
 	for _, n := range nodes {
 		stream, err := m.provider.CopyFrom(ctx, n.ID, pullSecrets)
 		if errors.Is(err, provider.ErrNotFound) {
@@ -134,23 +151,45 @@ func (m *Manager) nodeAuths(ctx context.Context, nodes []provider.Node) (map[str
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(all, parseSecrets(stream).Auths)
-		if err := stream.Close(); err != nil {
-			return nil, fmt.Errorf("reading the credentials of %s: %w", n.Name, err)
+		all[n.Name], err = ownOf(readSecrets(stream))
+		if err := errors.Join(err, stream.Close()); err != nil {
+			return nil, failure.With(fmt.Errorf("reading the credentials of %s: %w", n.Name, err),
+				failure.Hint("mend or remove %s there", pullSecrets), failure.Exit(failure.CodeHost))
 		}
 	}
 	return all, nil
 }
 
-func (m *Manager) writeAuths(ctx context.Context, nodes []provider.Node, auths map[string]dockerAuth) error {
-	files, err := secretFiles(auths)
-	if err != nil {
-		return err
+func ownOf(text []byte) (s ownSecrets, err error) {
+	if err = json.Unmarshal(text, &s.fields); err == nil && s.fields["auths"] != nil {
+		err = json.Unmarshal(s.fields["auths"], &s.auths)
 	}
+	return s, err
+}
+
+// with is the file with these credentials, and all else as it is.
+func (s ownSecrets) with(auths map[string]json.RawMessage) (nodespec.File, error) {
+	fields := maps.Clone(s.fields)
+	if fields == nil {
+		fields = map[string]json.RawMessage{}
+	}
+	var err error
+	if fields["auths"], err = json.Marshal(auths); err != nil {
+		return nodespec.File{}, err
+	}
+	text, err := json.Marshal(fields)
+	return nodespec.File{Path: pullSecrets, Mode: 0o600, Data: text}, err
+}
+
+func (m *Manager) writeSecrets(ctx context.Context, nodes []provider.Node, had map[string]ownSecrets, auths map[string]json.RawMessage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range nodes {
 		group.Go(func() error {
-			archive, err := tarOf(files, time.Now())
+			file, err := had[n.Name].with(auths)
+			if err != nil {
+				return fmt.Errorf("encoding the credentials for %s: %w", n.Name, err)
+			}
+			archive, err := tarOf([]nodespec.File{file}, time.Now())
 			if err != nil {
 				return fmt.Errorf("packing the credentials for %s: %w", n.Name, err)
 			}
@@ -187,26 +226,29 @@ func (m *Manager) hideSecrets(ctx context.Context, nodes []provider.Node) {
 				return
 			}
 			defer stream.Close()
-			for _, a := range parseSecrets(stream).Auths {
-				redact.Hide(a.Auth, a.password())
+			var found dockerConfig
+			if json.Unmarshal(readSecrets(stream), &found) != nil {
+				return // it may be a user's own, and of any form
+			}
+			for _, a := range found.Auths {
+				redact.Hide(a.Auth, a.password(), a.Password, a.IdentityToken, a.RegistryToken)
 			}
 		})
 	}
 	looks.Wait()
 }
 
-// parseSecrets reads a tar of pullSecrets, which may be a user's own and of any form.
-func parseSecrets(stream io.Reader) dockerConfig {
-	var found dockerConfig
+// readSecrets gives the file in a tar of pullSecrets, nil if it is none.
+func readSecrets(stream io.Reader) []byte {
 	r := tar.NewReader(stream)
 	if h, err := r.Next(); err != nil || h.Typeflag != tar.TypeReg {
-		return found
+		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(r, mostOfSecrets))
-	if err != nil || json.Unmarshal(text, &found) != nil {
-		return dockerConfig{}
+	if err != nil {
+		return nil
 	}
-	return found
+	return text
 }
 
 func (a dockerAuth) password() string {

@@ -132,6 +132,37 @@ func TestCredentialsOfAClusterThatThereIs(t *testing.T) {
 	}
 }
 
+// TestUsersOwnSecretsStay: a user may have written more than kluster does.
+func TestUsersOwnSecretsStay(t *testing.T) {
+	p := engineWith(t, "var/lib/kubelet/none")
+	running(t, p, "c")
+	m := manager(t, p)
+	p.Auth = map[string]provider.Credentials{"r.example": {Username: "me", Password: "new"}}
+	lay := func(text string) {
+		t.Helper()
+		archive, err := tarOf([]nodespec.File{{Path: pullSecrets, Mode: 0o600, Data: []byte(text)}}, time.Now())
+		if err == nil {
+			err = p.CopyTo(t.Context(), "c-worker-1", "/", archive)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	lay(`{"credHelpers":{"h.example":"helper"},"auths":{"o.example":{"username":"a","password":"b"},"r.example":{"auth":"b2xk"}}}`)
+	if _, err := m.GiveCredentials(t.Context(), "c", []string{"r.example"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := p.ReadFile("c-worker-1", pullSecrets)
+	want := `{"auths":{"o.example":{"username":"a","password":"b"},"r.example":{"auth":"bWU6bmV3"}},"credHelpers":{"h.example":"helper"}}`
+	if err != nil || string(text) != want {
+		t.Errorf("%s, %v", text, err)
+	}
+	lay("{")
+	if _, err := m.GiveCredentials(t.Context(), "c", []string{"r.example"}); err == nil || !strings.Contains(err.Error(), "reading the credentials of c-worker-1") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // TestSecretsOfNodesAreHidden: those that a user put there are not known otherwise.
 func TestSecretsOfNodesAreHidden(t *testing.T) {
 	p := engineWith(t, "var/lib/kubelet/none")
@@ -141,7 +172,7 @@ func TestSecretsOfNodesAreHidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := nodespec.File{Path: pullSecrets, Mode: 0o600, Data: []byte(`{"auths":{"r.example":{"auth":"bWU6b25seS1pbi10aGUtbm9kZQ=="}}}`)}
+	file := nodespec.File{Path: pullSecrets, Mode: 0o600, Data: []byte(`{"auths":{"r.example":{"auth":"bWU6b25seS1pbi10aGUtbm9kZQ=="},"o.example":{"password":"other-form"}}}`)}
 	for i, text := range [][]byte{file.Data, []byte("{")} {
 		file.Data = text
 		archive, err := tarOf([]nodespec.File{file}, time.Now())
@@ -153,7 +184,7 @@ func TestSecretsOfNodesAreHidden(t *testing.T) {
 		}
 	}
 	m.hideSecrets(t.Context(), nodes)
-	if text := string(redact.Text([]byte("only-in-the-node bWU6b25seS1pbi10aGUtbm9kZQ=="))); text != "(redacted) (redacted)" {
+	if text := string(redact.Text([]byte("only-in-the-node bWU6b25seS1pbi10aGUtbm9kZQ== other-form"))); text != "(redacted) (redacted) (redacted)" {
 		t.Errorf("a bundle would show %s", text)
 	}
 }

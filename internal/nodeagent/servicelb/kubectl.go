@@ -38,18 +38,30 @@ type Kubectl struct {
 
 var _ Cluster = Kubectl{}
 
-// State looks at who made the namespace, and for what Apply makes last.
+// owned prints an object's name and who manages it.
+const owned = `jsonpath={.metadata.name} {.metadata.labels.app\.kubernetes\.io/managed-by}`
+
+// marks are objects of every MetalLB, one of which may be in any namespace or have none
+// of its own: those of another than kluster's are left alone.
+var marks = [][]string{{"namespace", namespace}, {"customresourcedefinition", "ipaddresspools.metallb.io"}}
+
+// State looks at who made what every MetalLB has, and for what Apply makes last.
 func (k Kubectl) State(ctx context.Context) (State, error) {
-	by, err := k.run(ctx, nil, "get", "namespace", namespace, "--ignore-not-found",
-		"-o", `jsonpath={.metadata.name} {.metadata.labels.app\.kubernetes\.io/managed-by}`)
-	if err != nil {
-		return Incomplete, err
+	whole := true
+	for _, mark := range marks {
+		by, err := k.run(ctx, nil, append([]string{"get", "--ignore-not-found", "-o", owned}, mark...)...)
+		if err != nil {
+			return Incomplete, err
+		}
+		switch fields := strings.Fields(by); {
+		case len(fields) == 0:
+			whole = false
+		case len(fields) == 1 || fields[1] != manager:
+			return Foreign, nil
+		}
 	}
-	switch fields := strings.Fields(by); {
-	case len(fields) == 0:
+	if !whole {
 		return Incomplete, nil
-	case len(fields) == 1 || fields[1] != manager:
-		return Foreign, nil
 	}
 	last, err := k.run(ctx, nil, "get", "l2advertisements.metallb.io", poolName, "-n", namespace, "--ignore-not-found", "-o", "name")
 	switch {

@@ -118,6 +118,40 @@ func TestNothingIsAppliedWithoutAService(t *testing.T) {
 	}
 }
 
+// TestState plays kubectl: a script that prints what there is of a kind.
+func TestState(t *testing.T) {
+	const ns, crd, last, pools = "namespace", "customresourcedefinition", "l2advertisements.metallb.io", "ipaddresspools.metallb.io"
+	for name, test := range map[string]struct {
+		there map[string]string
+		want  State
+	}{
+		"nothing":                        {nil, Incomplete},
+		"ours, begun":                    {map[string]string{ns: namespace + " kluster"}, Incomplete},
+		"ours, not all":                  {map[string]string{ns: namespace + " kluster", crd: pools + " kluster"}, Incomplete},
+		"ours":                           {map[string]string{ns: namespace + " kluster", crd: pools + " kluster", last: "l2/kluster"}, Complete},
+		"somebody else's":                {map[string]string{ns: namespace}, Foreign},
+		"somebody else's, in another ns": {map[string]string{crd: pools + " Helm"}, Foreign},
+		"the same, and without a label":  {map[string]string{crd: pools}, Foreign},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			script := "#!/bin/sh\nfor a; do [ -f \"" + dir + "/$a.there\" ] && cat \"" + dir + "/$a.there\"; done\nexit 0\n"
+			if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for object, text := range test.there {
+				if err := os.WriteFile(filepath.Join(dir, object+".there"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+			if got, err := (Kubectl{}).State(t.Context()); err != nil || got != test.want {
+				t.Errorf("got %v, %v; want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
 func TestPool(t *testing.T) {
 	text, err := pool(append(addrs, nodespec.AddrRange{First: netip.MustParseAddr("fd00::ff00"), Last: netip.MustParseAddr("fd00::ffff")}))
 	if err != nil || !strings.Contains(string(text), `"addresses":["172.28.0.128-172.28.0.191","fd00::ff00-fd00::ffff"]`) {
