@@ -80,6 +80,45 @@ func Put(ctx context.Context, dir, name string, fill func(dir string) error) err
 // the output, of which all files may count.
 func (c *cache) brought(step string) string { return filepath.Join(c.dir, "brought", step) }
 
+// NoteImage notes in the cache in dir ("" for the usual one) that an image of the engine was
+// made elsewhere; see Brought.
+func NoteImage(dir, ref string) error {
+	c, err := openCache(dir)
+	if err != nil {
+		return err
+	}
+	return diskError(os.WriteFile(c.brought(imageNote(ref)), nil, 0o644))
+}
+
+// Brought says whether an image of the engine was made elsewhere, so that this machine
+// may not be able to make it again.
+func Brought(dir, ref string) (bool, error) {
+	c, err := openCache(dir)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(c.brought(imageNote(ref)))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ForgetImage removes the note of an image that has gone, if there is one.
+func ForgetImage(dir, ref string) error {
+	c, err := openCache(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(c.brought(imageNote(ref))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forgetting image %s: %w", ref, err)
+	}
+	return nil
+}
+
+// imageNote is an image's name as that of a file. No output is called so.
+func imageNote(ref string) string { return "image@" + strings.ReplaceAll(ref, "/", "_") }
+
 // imageSet pins the inputs of some container images, and names the images.
 type imageSet func(ctx context.Context, env Env) (*Recipe, []string, error)
 

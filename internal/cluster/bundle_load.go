@@ -111,6 +111,9 @@ func (l *bundleLoad) images(ctx context.Context, step status.Step) error {
 		if err != nil {
 			return fmt.Errorf("image %s: %w", img.Ref, err)
 		}
+		if err := nodeimage.NoteImage(l.m.cacheDir, img.Ref); err != nil {
+			return err
+		}
 		held, err := l.m.provider.Image(ctx, img.Ref)
 		if err != nil && !errors.Is(err, provider.ErrNotFound) {
 			return err

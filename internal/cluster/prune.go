@@ -50,8 +50,8 @@ type Pruned struct {
 }
 
 // Prune removes what no cluster uses from the engine and the cache: node images that
-// this kluster would not use again, what builds that were killed have left, outputs of
-// builds, and logs of failed creates. What was removed before an error is in the result.
+// this kluster would not use again and no bundle has brought, what builds that were
+// killed have left, outputs of builds, and logs of failed creates. What was removed before an error is in the result.
 func (m *Manager) Prune(ctx context.Context, opt PruneOptions) (*Pruned, error) {
 	p := &pruning{m: m, opt: opt, result: &Pruned{Items: []PrunedItem{}, DryRun: opt.DryRun}}
 	release, err := nodeimage.Alone(m.cacheDir) // creates use it too
@@ -140,7 +140,11 @@ func (p *pruning) images(ctx context.Context) error {
 		if keep[img.ID] || slices.ContainsFunc(img.Refs, func(ref string) bool { return keep[ref] }) {
 			continue
 		}
-		if p.opt.Unused > 0 && p.current(ctx, img) {
+		brought, err := p.brought(img)
+		if err != nil {
+			return err
+		}
+		if p.opt.Unused > 0 && (brought || p.current(ctx, img)) {
 			continue
 		}
 		for i, ref := range img.Refs {
@@ -151,12 +155,25 @@ func (p *pruning) images(ctx context.Context) error {
 			if i == 0 {
 				item.Bytes = img.Size
 			}
-			if err := p.take(item, func() error { return p.m.provider.RemoveImage(ctx, ref) }); err != nil {
+			err := p.take(item, func() error {
+				return errors.Join(p.m.provider.RemoveImage(ctx, ref), nodeimage.ForgetImage(p.m.cacheDir, ref))
+			})
+			if err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// brought says whether a bundle brought an image, for whichever kluster.
+func (p *pruning) brought(img provider.Image) (bool, error) {
+	for _, ref := range img.Refs {
+		if yes, err := nodeimage.Brought(p.m.cacheDir, ref); yes || err != nil {
+			return yes, err
+		}
+	}
+	return false, nil
 }
 
 // usedImages are the names and IDs of images that nodes are made of, of whatever

@@ -110,6 +110,28 @@ func TestPruneKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
+// TestPruneKeepsWhatABundleBrought, for whichever kluster: it may not be had again.
+func TestPruneKeepsWhatABundleBrought(t *testing.T) {
+	i, _ := pruneable(t)
+	if err := nodeimage.NoteImage(i.cache, oldImage); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		unused time.Duration
+		left   bool
+	}{{time.Hour, true}, {0, false}} {
+		if _, err := i.Prune(t.Context(), PruneOptions{Unused: step.unused}); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(i.heldRefs(t), oldImage); got != step.left {
+			t.Errorf("unused for %s: it is there: %v", step.unused, got)
+		}
+	}
+	if noted, err := nodeimage.Brought(i.cache, oldImage); noted || err != nil {
+		t.Errorf("it is still noted: %v", err)
+	}
+}
+
 // TestPruneKeepsWhatItCannotTell has no kluster-node, which the names of images say.
 func TestPruneKeepsWhatItCannotTell(t *testing.T) {
 	i, _ := pruneable(t)
