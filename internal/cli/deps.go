@@ -60,6 +60,8 @@ type Clusters interface {
 	DeleteRegistries(ctx context.Context, names []string, force bool) ([]string, error)
 	// ConnectRegistries gives a cluster those named, or all.
 	ConnectRegistries(ctx context.Context, cluster string, names []string) ([]string, error)
+	// DisconnectRegistries takes those named, or all, from a cluster.
+	DisconnectRegistries(ctx context.Context, cluster string, names []string) ([]string, error)
 	// GiveCredentials lets nodes pull with the user's credentials of registries, or has
 	// those that they have renewed.
 	GiveCredentials(ctx context.Context, cluster string, registries []string) ([]string, error)

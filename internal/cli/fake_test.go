@@ -313,6 +313,13 @@ func (f *fakeClusters) ConnectRegistries(_ context.Context, cluster string, name
 	return names, nil
 }
 
+func (f *fakeClusters) DisconnectRegistries(_ context.Context, cluster string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = []string{"kluster-registry no more of " + cluster}
+	}
+	return names, nil
+}
+
 func (f *fakeClusters) GiveCredentials(_ context.Context, cluster string, names []string) ([]string, error) {
 	if len(names) == 0 {
 		names = []string{"those that " + cluster + " has"}

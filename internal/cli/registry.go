@@ -20,14 +20,15 @@ Images that the host pushes to localhost:5001 are pulled by that name on every
 node of a cluster made with --registry. A cluster made with --cache REGISTRY
 pulls what that registry has by way of a cache, which gives what it holds also
 when the registry cannot be reached. Clusters that there are get both with
-"connect".`
+"connect", and no more with "disconnect".`
 
 const registryExample = `  kluster create --registry --cache docker.io
   kluster kubectl -- run app --image localhost:5001/app:dev # once it is pushed`
 
 func newRegistryCmd(a *app) *cobra.Command {
 	cmd := newGroupCmd("registry", "Keep a local registry and caches of others, for all clusters",
-		newRegistryCreateCmd(a), newRegistryListCmd(a), newRegistryConnectCmd(a), newRegistryDeleteCmd(a), newRegistryCredentialsCmd(a))
+		newRegistryCreateCmd(a), newRegistryListCmd(a), newRegistryConnectCmd(a), newRegistryDisconnectCmd(a),
+		newRegistryDeleteCmd(a), newRegistryCredentialsCmd(a))
 	cmd.Long, cmd.Example = registryLong, registryExample
 	cmd.Aliases = []string{"registries"}
 	return cmd
@@ -149,6 +150,30 @@ named by what it is a cache of.`,
 				return err
 			}
 			done, err := clusters.ConnectRegistries(cmd.Context(), name, args)
+			return a.printNames(done, err)
+		},
+	}
+	a.addCluster(cmd, &name)
+	return cmd
+}
+
+func newRegistryDisconnectCmd(a *app) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "disconnect [NAME...]",
+		Short: "Take the local registry and caches from a cluster",
+		Long: `Takes the registries of these names from a cluster, or all that it uses. They
+stay, with all images in them, for other clusters. Pulls that begin afterwards
+ask the registries that images are named by; nothing is restarted.`,
+		Example:           "  kluster registry disconnect\n  kluster registry disconnect docker.io --cluster ci",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.registryNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			clusters, name, err := a.existing(cmd.Context(), name)
+			if err != nil {
+				return err
+			}
+			done, err := clusters.DisconnectRegistries(cmd.Context(), name, args)
 			return a.printNames(done, err)
 		},
 	}

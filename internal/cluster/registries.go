@@ -7,9 +7,13 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -115,6 +119,89 @@ func (m *Manager) connectRegistry(ctx context.Context, cluster string, s registr
 		return err
 	}
 	return applyObject(ctx, client, hosting)
+}
+
+// DisconnectRegistries takes the registries of these names from a cluster, or all that it
+// uses when there are none, and names them. They stay for others.
+func (m *Manager) DisconnectRegistries(ctx context.Context, cluster string, names []string) ([]string, error) {
+	nodes, err := m.existing(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := m.registries().Choose(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	var done []string
+	for _, i := range infos {
+		if !slices.Contains(i.Clusters, cluster) {
+			continue
+		}
+		step := m.reporter.Step(i.Name, 0)
+		err := m.disconnectRegistry(ctx, cluster, i.Spec, nodes)
+		step.End(err)
+		if err != nil {
+			return done, fmt.Errorf("disconnecting %s from cluster %q: %w", i.Name, cluster, err)
+		}
+		done = append(done, i.Name)
+	}
+	if len(done) == 0 {
+		return nil, failure.With(fmt.Errorf("cluster %q uses none of these registries", cluster), failure.Hint("see: kluster registry list"), failure.Exit(failure.CodeUsage))
+	}
+	return done, m.tellCaches(ctx, cluster, nodes)
+}
+
+// disconnectRegistry takes back what connectRegistry has done, the network last: what
+// failed before can be done again.
+func (m *Manager) disconnectRegistry(ctx context.Context, cluster string, s registries.Spec, nodes []provider.Node) error {
+	if !s.IsCache() {
+		if err := m.unannounceRegistry(ctx, cluster); err != nil {
+			return err
+		}
+		if err := m.closeRegistrySockets(ctx, s, nodes); err != nil {
+			return err
+		}
+	}
+	return m.registries().Disconnect(ctx, s, cluster)
+}
+
+func (m *Manager) unannounceRegistry(ctx context.Context, cluster string) error {
+	conf, err := m.Kubeconfig(ctx, cluster, false)
+	if err != nil {
+		return err
+	}
+	_, client, err := m.clients(conf)
+	if err != nil {
+		return err
+	}
+	err = client.Resource(resourceOf(corev1.SchemeGroupVersion.WithKind("ConfigMap"))).Namespace(hostingNamespace).Delete(ctx, hostingName, metav1.DeleteOptions{})
+	return unless(err, apierrors.IsNotFound)
+}
+
+// closeRegistrySockets ends what openRegistrySockets has begun. All nodes must run for
+// that: else one would listen again when it boots.
+func (m *Manager) closeRegistrySockets(ctx context.Context, s registries.Spec, nodes []provider.Node) error {
+	nodes = slices.DeleteFunc(slices.Clone(nodes), isLoadBalancer)
+	for _, n := range nodes {
+		if n.State != provider.StateRunning {
+			return failure.With(fmt.Errorf("node %s does not run", n.Name), failure.Hint("start it first: kluster node start %s", n.Name), failure.Exit(failure.CodeHost))
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, n := range nodes {
+		group.Go(func() error {
+			for _, args := range [][]string{
+				{"systemctl", "stop", registrySocket(s), strings.TrimSuffix(registrySocket(s), ".socket") + ".service"},
+				{"rm", "-f", registryLink(s)}, {"systemctl", "daemon-reload"},
+			} {
+				if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: args}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // openRegistrySockets makes nodes that there are listen for pulls from the local
@@ -250,10 +337,21 @@ func registryFiles(local *config.LocalRegistry) []nodespec.File {
 		return nil
 	}
 	return []nodespec.File{{
-		Path: path.Join("/etc/systemd/system/sockets.target.wants", registrySocket(registries.Local(local.HostPort))),
+		Path: registryLink(registries.Local(local.HostPort)),
 		Link: "/usr/lib/systemd/system/kluster-registry@.socket",
 	}}
 }
+
+// registryLink is what has a node listen when it boots.
+func registryLink(s registries.Spec) string {
+	return path.Join("/etc/systemd/system/sockets.target.wants", registrySocket(s))
+}
+
+// hostingName and hostingNamespace are of what registryHosting gives.
+const (
+	hostingName      = "local-registry-hosting"
+	hostingNamespace = metav1.NamespacePublic
+)
 
 // registryHosting is the ConfigMap by which tools that push images find the registry
 // of a cluster (KEP-1755, "Communicating a local registry").
@@ -267,7 +365,7 @@ func registryHosting(s registries.Spec) (*unstructured.Unstructured, error) {
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap",
-		"metadata": map[string]any{"name": "local-registry-hosting", "namespace": "kube-public"},
+		"metadata": map[string]any{"name": hostingName, "namespace": hostingNamespace},
 		"data":     map[string]any{"localRegistryHosting.v1": string(text)},
 	}}, nil
 }

@@ -206,6 +206,18 @@ func (m *Manager) StartFor(ctx context.Context, network string) ([]string, error
 	return started, errors.Join(errs...)
 }
 
+// Disconnect takes a registry off a network, if it is on it.
+func (m *Manager) Disconnect(ctx context.Context, s Spec, network string) error {
+	node, err := m.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	if node == nil {
+		return &NotFoundError{Name: s.Name()}
+	}
+	return m.provider.Disconnect(ctx, node.ID, network)
+}
+
 // Info is a registry as it is now.
 type Info struct {
 	Name     string   `json:"name"`
