@@ -38,7 +38,7 @@ func lifePlans() map[LifeVerb]lifePlan {
 	var (
 		resume    = lifeStep{"resume", "what is paused hears nothing, not even that it shall stop", isPaused, silentLife((*lifecycle).resume)}
 		stop      = lifeStep{"stop", "all at once: who is stopped first does not wait for the others", isUp, silentLife((*lifecycle).stop)}
-		start     = lifeStep{"start", "all at once: etcd needs a majority of its members before it answers", isDown, silentLife((*lifecycle).start)}
+		start     = lifeStep{"start", "all at once: etcd needs a majority of its members before it answers; with the registries, also of a cluster that runs", nil, silentLife((*lifecycle).start)}
 		readiness = lifeStep{"readiness", "each node was heard of since, is Ready, and its API server if it has one", nil, (*lifecycle).waitReady}
 		reboot    = lifeStep{"reboot", "by systemd, until the node's first process is another", isUp, (*lifecycle).reboot}
 		pause     = lifeStep{"pause", "all at once", isUp, silentLife((*lifecycle).pause)}

@@ -139,7 +139,7 @@ func (l *lifecycle) whyNot(ctx context.Context, m *machine, n *corev1.Node, leas
 func toldSince(n *corev1.Node, since time.Time) bool {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
-			return c.LastHeartbeatTime.Time.After(since.Truncate(time.Second))
+			return c.LastHeartbeatTime.Time.Truncate(time.Second).After(since.Truncate(time.Second))
 		}
 	}
 	return false
