@@ -67,7 +67,8 @@ var layers = []layer{
 	{"views", []string{"internal/logs", "internal/doctor", "internal/registries"}},
 	{"cluster", []string{"internal/cluster"}},
 	{"runs", []string{"internal/e2e"}},
-	{"cli", []string{"internal/cli"}},
+	{"local", []string{"internal/local"}},
+	{"users' sides", []string{"internal/cli", ""}}, // the command and the public package
 	{"bench", []string{"internal/bench"}},
 	{"programs", []string{"cmd"}},
 }
@@ -89,7 +90,8 @@ func TestLayers(t *testing.T) {
 			continue
 		}
 		for _, imported := range p.Imports {
-			to, ours := strings.CutPrefix(imported, module+"/")
+			to, ours := strings.CutPrefix(imported+"/", module+"/")
+			to = strings.TrimSuffix(to, "/")
 			if ours && layerOf(to) > at {
 				t.Errorf("%s (%s) imports %s (%s), which is above it", path, layers[at].name, to, layers[layerOf(to)].name)
 			}
@@ -124,7 +126,7 @@ var bans = []struct {
 	use    string
 }{
 	{"github.com/docker/docker", []string{"provider/docker", "e2e/suites", "internal/bench/engine"}, "the provider interface"},
-	{module + "/provider/docker", []string{"provider/docker", "internal/cli", "cmd"}, "the provider interface"},
+	{module + "/provider/docker", []string{"provider/docker", "internal/local"}, "the provider interface"},
 	{module + "/provider/providertest", []string{"provider"}, "a real provider: this one is for tests"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd"}, "plain functions"},
 	{"k8s.io/kubernetes", nil, "a module graph of its own, as node images do"},

@@ -2,16 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"golang.org/x/term"
 
 	"github.com/kluster-project/kluster/internal/status"
-	"github.com/kluster-project/kluster/provider"
 )
 
 // app is one run of the command: what its verbs share.
@@ -79,22 +75,6 @@ func (a *app) close() {
 	}
 }
 
-// connectTime bounds the first exchange with the engine: one that is starting,
-// or hangs, accepts connections and answers nothing.
-const connectTime = 20 * time.Second
-
-// connect reaches the engine, or says that it does not answer.
-func (a *app) connect(ctx context.Context) (provider.Provider, error) {
-	silent := fmt.Errorf("%w: it accepts connections and has not answered for %v", provider.ErrUnavailable, connectTime)
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, silent)
-	defer cancel()
-	p, err := a.deps.Connect(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), silent) {
-		return nil, silent
-	}
-	return p, err
-}
-
 // manager reaches the engine, at the first call, and undoes what faults nobody else
 // will undo.
 func (a *app) manager(ctx context.Context) (Clusters, error) {
@@ -112,7 +92,7 @@ func (a *app) manager(ctx context.Context) (Clusters, error) {
 
 // reach gives the clusters of the engine.
 func (a *app) reach(ctx context.Context) (Clusters, error) {
-	p, err := a.connect(ctx)
+	p, err := a.deps.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, a *app, format string) error {
-	checks, err := doctor.Examine(ctx, doctor.ThisHost(a.connect, a.deps.FreeSubnets))
+	checks, err := doctor.Examine(ctx, doctor.ThisHost(a.deps.Connect, a.deps.FreeSubnets))
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type CreateOptions struct {
 	Retain bool
 	// Kubeconfig is the file to merge into; "" for the usual rules.
 	Kubeconfig string
+	// NoKubeconfig merges into none.
+	NoKubeconfig bool
 	// OnStep, if not nil, hears each step's name before it runs.
 	OnStep func(ctx context.Context, name string)
 }

@@ -45,6 +45,9 @@ func (c *creation) checkHost(ctx context.Context) error {
 
 // checkKubeconfig settles which file the entry will go into.
 func (c *creation) checkKubeconfig() error {
+	if c.opt.NoKubeconfig {
+		return nil
+	}
 	path, err := kubeconfig.Path(c.opt.Kubeconfig, os.Getenv)
 	if err != nil {
 		return &inputError{err}

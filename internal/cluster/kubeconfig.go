@@ -79,6 +79,9 @@ func (c *creation) writeKubeconfig(ctx context.Context, step status.Step) error 
 	if err := c.markMade(ctx); err != nil {
 		return err
 	}
+	if c.opt.NoKubeconfig {
+		return nil
+	}
 	conf, err := c.m.Kubeconfig(ctx, c.cfg.Name, false)
 	if err != nil {
 		return err
