@@ -102,3 +102,30 @@ func ExampleCluster_StopNodes() {
 		log.Fatal(err)
 	}
 }
+
+// A fault is undone when its time is up, or earlier.
+func ExampleCluster_Fault() {
+	ctx := context.Background()
+	engine, err := kluster.Connect(ctx, kluster.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	cluster, err := engine.Open(ctx, "mine")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fault, err := cluster.Fault(ctx, kluster.FaultSpec{
+		Kind: kluster.FaultPartition, Nodes: []string{"mine-control-plane-1"}, For: time.Minute,
+		Params: map[string]string{"direction": "in"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// ... what is tested ...
+	if err := fault.Undo(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if err := cluster.WaitReady(ctx); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -62,10 +62,15 @@ func Connect(ctx context.Context, opt Options) (*Engine, error) {
 	if opt.Log == nil {
 		opt.Log = io.Discard
 	}
-	return &Engine{log: opt.Log, manager: cluster.New(p, cluster.Options{
+	e := &Engine{log: opt.Log, manager: cluster.New(p, cluster.Options{
 		Reporter: status.New(status.Options{Out: opt.Log}), CacheDir: opt.CacheDir, NodeBinary: local.NodeProgram(opt.Program),
 		Program: opt.Program,
-	})}, nil
+	})}
+	// As every verb of the command does; that it fails need not be about what is next.
+	if err := e.manager.UndoOverdue(ctx); err != nil {
+		fmt.Fprintln(e.log, err)
+	}
+	return e, nil
 }
 
 // CreateOptions say what cluster to make. All that is zero has a default: the zero value

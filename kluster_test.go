@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kluster-project/kluster/configs/v1alpha1"
 	"github.com/kluster-project/kluster/internal/cluster"
+	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider/providertest"
 )
@@ -30,9 +32,13 @@ func TestWhatDoesNotExist(t *testing.T) {
 		"Nodes":           func() error { _, err := c.Nodes(ctx); return err },
 		"Stop":            func() error { return c.Stop(ctx) },
 		"StartNodes":      func() error { return c.StartNodes(ctx, "none-worker-1") },
-		"WaitReady":       func() error { return c.WaitReady(ctx) },
-		"WaitNodeReady":   func() error { return c.WaitNodeReady(ctx, "none-worker-1") },
-		"Exec":            func() error { _, err := c.Exec(ctx, "none-worker-1", "true"); return err },
+		"Fault": func() error {
+			_, err := c.Fault(ctx, FaultSpec{Kind: FaultPause, Nodes: []string{"none-worker-1"}})
+			return err
+		},
+		"WaitReady":     func() error { return c.WaitReady(ctx) },
+		"WaitNodeReady": func() error { return c.WaitNodeReady(ctx, "none-worker-1") },
+		"Exec":          func() error { _, err := c.Exec(ctx, "none-worker-1", "true"); return err },
 	} {
 		if err := call(); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v is not ErrNotFound", name, err)
@@ -95,6 +101,17 @@ func TestConfigurationsThatAreBad(t *testing.T) {
 		_, err := opt.resolve()
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestEveryKindOfFaultHasAName(t *testing.T) {
+	named := []FaultKind{
+		FaultKill, FaultPause, FaultPartition, FaultLatency, FaultLoss, FaultBandwidth, FaultDiskFull, FaultKillProcess, FaultCPU, FaultMemory,
+	}
+	for _, info := range fault.Kinds() {
+		if !slices.Contains(named, FaultKind(info.Kind)) {
+			t.Errorf("there is no constant for %q", info.Kind)
 		}
 	}
 }

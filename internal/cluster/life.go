@@ -103,12 +103,17 @@ func (m *Manager) Life(ctx context.Context, opt LifeOptions) (*LifeResult, error
 		ctx, cancel = context.WithTimeoutCause(ctx, opt.Timeout, &lateLifeError{opt.Timeout})
 		defer cancel()
 	}
-	if err = l.check(ctx); err == nil {
+	err = l.check(ctx)
+	if err == nil {
+		err = l.endFaults(ctx)
+	}
+	if err == nil {
 		err = l.run(ctx)
 	}
 	result := &LifeResult{Cluster: opt.Cluster, Verb: opt.Verb, Nodes: []NodeLife{}, Seconds: time.Since(began).Seconds()}
 	for _, n := range l.chosen {
 		n.life.State = string(n.State)
+		n.life.Changed = n.life.Changed || n.life.State != n.life.Before
 		result.Nodes = append(result.Nodes, n.life)
 	}
 	return result, err

@@ -20,6 +20,7 @@ import (
 	ktesting "k8s.io/client-go/testing"
 
 	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/registries"
 	"github.com/kluster-project/kluster/provider"
@@ -439,5 +440,39 @@ func TestStartBringsRegistriesBack(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"kluster-cache-a.example running", "kluster-cache-b.example created"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLifeEndsFaults sees that nobody starts again what was stopped.
+func TestLifeEndsFaults(t *testing.T) {
+	l := newLiving(t, three)
+	n, err := l.m.node(t.Context(), "c", "c-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	g := guardedFault{Active: fault.Active{
+		ID: "abcdefgh", Cluster: "c", Kind: fault.Kill, Nodes: []string{"c-2"}, Since: now, Until: now.Add(time.Hour), Undo: fault.ByGuard,
+	}, Targets: []string{n.ID}, Image: testImage}
+	if err := l.m.recordFault(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.KillNode(t.Context(), n.ID, "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.do(t, LifeOptions{Verb: Stop, Nodes: []string{"c-1"}, Force: true}); err != nil || got[0] != "c-1 stopped!" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if left, err := l.m.guarded(t.Context(), "c"); err != nil || len(left) != 1 {
+		t.Errorf("a fault of another node: %+v, %v", left, err)
+	}
+	if _, err := l.do(t, LifeOptions{Verb: Stop}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := l.m.guarded(t.Context(), "c"); err != nil || len(left) != 0 {
+		t.Errorf("faults that are left: %+v, %v", left, err)
+	}
+	if now := l.states(t); now != "c-1 stopped, c-2 stopped, c-3 stopped, c-lb stopped" {
+		t.Error(now)
 	}
 }

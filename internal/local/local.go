@@ -68,25 +68,14 @@ const (
 	nodeProgram = "kluster-node"
 )
 
-// Program is the path of the kluster program: this process's own, or for others the one
-// that lies beside it or is found as commands are.
+// Program is the path of the kluster program, which this process need not be: it is found
+// as commands are; "" if it is not.
 func Program() (string, error) {
-	self, err := os.Executable()
+	found, err := exec.LookPath(program)
 	if err != nil {
-		return "", fmt.Errorf("finding this program: %w", err)
+		return "", nil
 	}
-	if hasNodeProgram(self) {
-		return self, nil
-	}
-	if found, err := exec.LookPath(program); err == nil {
-		return filepath.Abs(found)
-	}
-	return self, nil
-}
-
-func hasNodeProgram(path string) bool {
-	_, err := os.Stat(NodeProgram(path))
-	return err == nil
+	return filepath.Abs(found)
 }
 
 // NodeProgram is the path of the program that goes into nodes, by that of kluster.
