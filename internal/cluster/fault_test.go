@@ -51,6 +51,9 @@ func newHurting(t *testing.T) *hurting {
 		}
 		h.add(t, name, role, addrs)
 	}
+	if err := h.WriteFile("c-control-plane-1", nodespec.ReadyFile, nil); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 
@@ -447,4 +450,28 @@ func TestInterruptedBeforeItHolds(t *testing.T) {
 	if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
 		t.Errorf("the node is %s", got)
 	}
+}
+
+// TestVerbsEndFaults sees that no guard starts again what a user has stopped, and that
+// the other nodes of the same fault are given back.
+func TestVerbsEndFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHurting(t)
+		if _, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Kill, Nodes: []string{"worker-1", "lb"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.m.Life(t.Context(), LifeOptions{Verb: Stop, Cluster: "c", Nodes: []string{"c-worker-1"}}); err != nil {
+			t.Fatal(err)
+		}
+		h.guards.Wait()
+		time.Sleep(2 * fault.DefaultFor)
+		if err := h.m.UndoOverdue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]provider.State{"c-worker-1": provider.StateStopped, "c-lb": provider.StateRunning} {
+			if got := h.state(t, name); got != want {
+				t.Errorf("%s is %s, want %s", name, got, want)
+			}
+		}
+	})
 }
