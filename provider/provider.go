@@ -32,6 +32,8 @@ var (
 	ErrPortTaken = errors.New("host port is taken")
 	// ErrNotRunning: the node does not run, or is paused.
 	ErrNotRunning = errors.New("node does not run")
+	// ErrNoSpace: the engine's disk is full.
+	ErrNoSpace = errors.New("the engine's disk is full")
 	// ErrUnavailable: the engine cannot be reached or used at all.
 	ErrUnavailable = errors.New("engine is not available")
 )
@@ -48,7 +50,8 @@ type Provider interface {
 	// Image describes one image by reference; ErrNotFound if it is not held.
 	Image(ctx context.Context, ref string) (Image, error)
 	// LoadImage brings img into the engine under ref, sending only what the
-	// engine lacks where it can. The tag appears only when all is there.
+	// engine lacks where it can. The tag appears only when all is there; ErrNoSpace
+	// says what was needed.
 	// progress may be nil; it is told bytes sent and bytes in all.
 	LoadImage(ctx context.Context, ref string, img v1.Image, progress func(done, total int64)) error
 	// ReadImage gives put those layers of an image that are wanted, by diff ID

@@ -160,7 +160,7 @@ func runCreate(ctx context.Context, a *app, opts *createOptions) error {
 	}
 	summary, err := clusters.Create(ctx, cluster.CreateOptions{
 		Config: cfg, Wait: opts.wait, Retain: opts.retain, Kubeconfig: opts.kubeconfig,
-		OnStep: a.interruptAt(),
+		OnStep: a.signalAt(),
 	})
 	if err != nil {
 		return err

@@ -11,9 +11,12 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 )
 
-// interruptVariable names a step of a create at whose begin the command
-// interrupts itself, so that tests can walk all of them.
-const interruptVariable = "KLUSTER_TEST_INTERRUPT_AT"
+// Variables that name a step of a create at whose begin the command sends itself a
+// signal, so that tests can walk all of them.
+var signalVariables = map[string]os.Signal{
+	"KLUSTER_TEST_INTERRUPT_AT": os.Interrupt,
+	"KLUSTER_TEST_KILL_AT":      os.Kill,
+}
 
 // addListSteps adds a hidden flag that prints the names of a create's steps,
 // one per line, and does nothing else.
@@ -30,19 +33,24 @@ func addListSteps(a *app, cmd *cobra.Command) {
 	}
 }
 
-// interruptAt is cluster.CreateOptions.OnStep for interruptVariable; nil without.
-func (a *app) interruptAt() func(context.Context, string) {
-	at, ok := a.deps.LookupEnv(interruptVariable)
-	if !ok {
-		return nil
+// signalAt is cluster.CreateOptions.OnStep for signalVariables; nil without.
+func (a *app) signalAt() func(context.Context, string) {
+	for variable, signal := range signalVariables {
+		if at, ok := a.deps.LookupEnv(variable); ok {
+			return func(ctx context.Context, step string) {
+				if step == at {
+					signalSelf(ctx, signal)
+				}
+			}
+		}
 	}
-	return func(ctx context.Context, step string) {
-		if step != at {
-			return
-		}
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil && self.Signal(os.Interrupt) == nil {
-			<-ctx.Done()
-		}
+	return nil
+}
+
+// signalSelf returns when the signal has come through.
+func signalSelf(ctx context.Context, s os.Signal) {
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && self.Signal(s) == nil {
+		<-ctx.Done()
 	}
 }

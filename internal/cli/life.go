@@ -113,7 +113,7 @@ func runLife(ctx context.Context, a *app, v lifeVerb, opts *lifeOptions) error {
 
 // live does it, and prints what became of what.
 func (a *app) live(ctx context.Context, clusters Clusters, v lifeVerb, opt cluster.LifeOptions, format string) error {
-	opt.OnStep = a.interruptAt()
+	opt.OnStep = a.signalAt()
 	began := time.Now()
 	result, err := clusters.Life(ctx, opt)
 	if result == nil {

@@ -86,7 +86,7 @@ func runRuntimeSwap(ctx context.Context, a *app, opts *runtimeSwapOptions) error
 		return err
 	}
 	swap := opts.SwapOptions
-	swap.Cluster, swap.Nodes, swap.OnStep = name, nil, a.interruptAt()
+	swap.Cluster, swap.Nodes, swap.OnStep = name, nil, a.signalAt()
 	for _, wanted := range opts.Nodes {
 		node, err := findNode(ctx, clusters, name, wanted)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"syscall"
 
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/status"
@@ -67,6 +69,9 @@ func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, st
 	img, _, err := nodeimage.Build(ctx, recipe, nodeimage.Options{
 		CacheDir: m.cacheDir, Sandbox: sandbox{m.provider}, Progress: step,
 	})
+	if isDiskFull(err) {
+		return m.fullCacheError(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -74,6 +79,27 @@ func (m *Manager) buildAndLoad(ctx context.Context, recipe *nodeimage.Recipe, st
 	err = m.provider.LoadImage(ctx, recipe.Ref(), img, load.Progress)
 	load.End(err)
 	return err
+}
+
+// cacheNeed is what a build of all components takes of the cache.
+const cacheNeed = "5 GB"
+
+// isDiskFull says whether a disk of this machine is full, and not the engine's. Programs
+// that a build runs say so in their output.
+func isDiskFull(err error) bool {
+	var inMachine *provider.ExecError
+	if err == nil || errors.Is(err, provider.ErrNoSpace) || errors.As(err, &inMachine) {
+		return false
+	}
+	said := err.Error() + strings.Join(failure.Outputs(err), "")
+	return errors.Is(err, syscall.ENOSPC) || strings.Contains(said, syscall.ENOSPC.Error())
+}
+
+// fullCacheError says what a build would have needed.
+func (m *Manager) fullCacheError(err error) error {
+	return failure.With(err, failure.Exit(failure.CodeHost), failure.Hint(
+		"a build of everything needs %s in the cache (%s) and some in %s: make room there (kluster prune removes what nothing uses), or name another folder with KLUSTER_CACHE; what was built is kept, and the next build goes on from there",
+		cacheNeed, m.cacheDir, os.TempDir()))
 }
 
 // BuildImage is EnsureImage for a user who asked for the image itself.

@@ -38,6 +38,12 @@ func deleteC(t *testing.T, l *lab, p provider.Provider) error {
 	return err
 }
 
+func startC(t *testing.T, l *lab, p provider.Provider) error {
+	t.Helper()
+	_, err := l.manager(t, p).Life(t.Context(), LifeOptions{Verb: Start, Cluster: "c", Timeout: time.Minute})
+	return err
+}
+
 // nothing there is before a create, and a cluster before a delete.
 func nothing(*testing.T, *lab) {}
 
@@ -48,17 +54,26 @@ func aCluster(t *testing.T, l *lab) {
 	}
 }
 
-var (
-	creating = act{"create", createC, nothing}
-	deleting = act{"delete", deleteC, aCluster}
-)
+func aStoppedCluster(t *testing.T, l *lab) {
+	t.Helper()
+	aCluster(t, l)
+	if _, err := l.manager(t, l).Life(t.Context(), LifeOptions{Verb: Stop, Cluster: "c"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var acts = []act{
+	{"create", createC, nothing},
+	{"delete", deleteC, aCluster},
+	{"start", startC, aStoppedCluster},
+}
 
 // TestPairsOfOneName has one process do something with a cluster and, at each of its
 // calls of the engine, another do all of something else with the one of the same name.
 // Whatever wins: there is a whole cluster or none.
 func TestPairsOfOneName(t *testing.T) {
-	for _, one := range []act{creating, deleting} {
-		for _, other := range []act{creating, deleting} {
+	for _, one := range acts {
+		for _, other := range acts {
 			t.Run(one.name+" and "+other.name, func(t *testing.T) {
 				pairs(t, one, other)
 			})

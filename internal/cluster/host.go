@@ -28,6 +28,9 @@ func (c *creation) checkHost(ctx context.Context) error {
 		return err
 	}
 	c.host = host
+	if err := c.checkDisk(); err != nil {
+		return err
+	}
 	if err := c.readCredentials(ctx); err != nil {
 		return err
 	}
@@ -41,6 +44,25 @@ func (c *creation) checkHost(ctx context.Context) error {
 		return err
 	}
 	return c.m.clearName(ctx, c.cfg.Name)
+}
+
+// diskNeed is what a node writes until it is Ready, by its role: etcd alone sets 128 MB
+// aside.
+var diskNeed = map[nodespec.Role]int64{nodespec.RoleControlPlane: 200e6, nodespec.RoleWorker: 50e6}
+
+// checkDisk sees that the nodes will have room: without it they fail one by one, and none
+// says why.
+func (c *creation) checkDisk() error {
+	var need int64
+	for _, n := range c.cfg.Nodes {
+		need += diskNeed[n.Role]
+	}
+	free := c.host.DataFree
+	if free == 0 || free >= need { // 0 is unknown
+		return nil
+	}
+	return failure.With(fmt.Errorf("%w: %s are free below %s, and this cluster needs %s", provider.ErrNoSpace, size(free), c.host.DataRoot, size(need)),
+		failure.Exit(failure.CodeHost), failure.Hint("make room there (%s removes what nothing uses), or make fewer nodes", c.host.Prune))
 }
 
 // checkKubeconfig settles which file the entry will go into.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,7 +73,8 @@ func (l *lab) manager(t *testing.T, p provider.Provider) *Manager {
 	return m
 }
 
-// api is that of a cluster whose nodes are all Ready, and whose pods end well.
+// api is that of a cluster whose nodes are all Ready and say so from now on, and whose
+// pods end well.
 func (l *lab) api(kubeContext string) kubernetes.Interface {
 	var nodes []runtime.Object
 	all, _ := l.Nodes(context.Background(), nil) // none when the engine has died
@@ -80,7 +82,9 @@ func (l *lab) api(kubeContext string) kubernetes.Interface {
 		if ContextName(n.Labels[nodespec.LabelCluster]) == kubeContext {
 			nodes = append(nodes, &corev1.Node{
 				ObjectMeta: metav1.ObjectMeta{Name: n.Name},
-				Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
+				Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{
+					Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.NewTime(time.Now().Add(time.Hour)),
+				}}},
 			})
 		}
 	}

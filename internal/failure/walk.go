@@ -41,6 +41,12 @@ func Hints(err error) []string {
 	return hints
 }
 
+// Outputs are what the commands printed that failed.
+func Outputs(err error) []string {
+	all, _ := outputs(err)
+	return all
+}
+
 // outputs are the captured outputs in the tree of err, and logs the log paths.
 func outputs(err error) (outputs, logs []string) {
 	add := func(list *[]string, text string) {

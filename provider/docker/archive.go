@@ -104,6 +104,14 @@ func (a *archive) plan(skip int) (archivePlan, error) {
 	return append(plan, bytesEntry(a.configName, a.config), bytesEntry("manifest.json", raw)), nil
 }
 
+// size is how much is sent.
+func (plan archivePlan) size() (bytes int64) {
+	for _, e := range plan {
+		bytes += e.size
+	}
+	return bytes
+}
+
 // layerFile names the file of a layer: its digest without "sha256:".
 func layerFile(diffID string) string {
 	return strings.TrimPrefix(diffID, "sha256:") + ".tar"
@@ -133,10 +141,7 @@ func bytesEntry(name string, data []byte) entry {
 
 // write streams the files as a tar, telling progress of their bytes.
 func (plan archivePlan) write(w io.Writer, progress func(done, total int64)) error {
-	count := &counter{tell: progress}
-	for _, e := range plan {
-		count.total += e.size
-	}
+	count := &counter{tell: progress, total: plan.size()}
 	tw := tar.NewWriter(w)
 	for _, e := range plan {
 		if err := e.write(tw, count); err != nil {

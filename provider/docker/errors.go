@@ -49,6 +49,8 @@ var phrases = []struct {
 	{[]string{"network with name", "already exists"}, provider.ErrNameTaken},
 	{[]string{"port is already allocated"}, provider.ErrPortTaken},
 	{[]string{"address already in use"}, provider.ErrPortTaken},
+	{[]string{"no space left on device"}, provider.ErrNoSpace},
+	{[]string{"disk quota exceeded"}, provider.ErrNoSpace},
 }
 
 // explain turns an engine's error into the provider's, keeping its words.

@@ -29,7 +29,7 @@ func TestExplain(t *testing.T) {
 		{daemon + "driver failed: Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use", provider.ErrPortTaken},
 		{daemon + "failed to bind host port 127.0.0.1:80/tcp: address already in use", provider.ErrPortTaken},
 		{daemon + "Address already in use", nil}, // a fixed address inside a network
-		{daemon + "no space left on device", nil},
+		{daemon + "Error processing tar file(exit status 1): write /a: no space left on device", provider.ErrNoSpace},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			cause := errors.New(test.text)
@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 			}
 			for _, kind := range []error{
 				provider.ErrSubnetTaken, provider.ErrNameTaken, provider.ErrPortTaken,
-				provider.ErrNotFound, provider.ErrUnavailable,
+				provider.ErrNotFound, provider.ErrUnavailable, provider.ErrNoSpace,
 			} {
 				if errors.Is(got, kind) != errors.Is(test.kind, kind) {
 					t.Errorf("is %q: %t", kind, errors.Is(got, kind))

@@ -14,6 +14,9 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
+
+	"github.com/kluster-project/kluster/internal/failure"
+	"github.com/kluster-project/kluster/provider"
 )
 
 // LoadImage implements provider.Provider. The engine tags an image after it has
@@ -28,14 +31,31 @@ func (p *Provider) LoadImage(ctx context.Context, ref string, img v1.Image, prog
 		return fmt.Errorf("loading image %q: %w", ref, err)
 	}
 	err = p.send(ctx, a, held, progress)
-	if err != nil && held > 0 && ctx.Err() == nil {
+	if err != nil && held > 0 && ctx.Err() == nil && !errors.Is(err, provider.ErrNoSpace) {
 		// The layers that were left out may have gone meanwhile.
 		err = p.send(ctx, a, 0, progress)
+	}
+	if errors.Is(err, provider.ErrNoSpace) {
+		err = p.needing(ctx, err, a, held)
 	}
 	if err != nil {
 		return fmt.Errorf("loading image %q: %w", ref, err)
 	}
 	return nil
+}
+
+// needing adds to the error of a full disk how much a load needs of it: an engine keeps
+// what it is sent until it has unpacked it.
+func (p *Provider) needing(ctx context.Context, err error, a *archive, held int) error {
+	host, herr := p.Host(ctx)
+	plan, perr := a.plan(held)
+	if herr != nil || perr != nil {
+		return err
+	}
+	const gb = 1e9
+	return failure.With(err, failure.Exit(failure.CodeHost), failure.Hint(
+		"%.1f GB must be free below %s, and %.1f GB are: make room there (%s removes what nothing uses), or use a larger disk",
+		2*float64(plan.size())/gb, host.DataRoot, float64(host.DataFree)/gb, host.Prune))
 }
 
 // heldLayers says how many of an image's lower layers the engine has already.
