@@ -17,6 +17,8 @@ LABELS ?= !long
 NODES ?= 3
 # Flags of "kluster e2e run" for "make conformance".
 E2E ?=
+# Flags of the chaos suite for "make chaos", of ginkgo.
+CHAOS ?=
 # Flags of bin/kluster-bench for "make bench", and a kind to measure beside it.
 BENCH ?=
 KIND ?=
@@ -108,6 +110,12 @@ smoke: build ## run a dozen of Kubernetes' own conformance specs on a cluster ma
 .PHONY: conformance
 conformance: build engine ## run all of Kubernetes' conformance specs (E2E='--clusters 2' and other flags)
 	$(KLUSTER) e2e run --suite conformance --create --report-dir bin/e2e-conformance-$$(date +%Y%m%d-%H%M%S) $(E2E)
+
+.PHONY: chaos
+chaos: build engine ## break a cluster in every way there is, and report how it took it (bin/chaos.md; CHAOS='-ginkgo.focus kill')
+	$(KLUSTER) build node-image
+	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
+		go test -count=1 -timeout 60m ./e2e/suites/chaos -ginkgo.v $(CHAOS)
 
 .PHONY: offline
 offline: build engine ## make a bundle, and a cluster of it on a second engine without a network (as root)

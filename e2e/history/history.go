@@ -9,6 +9,9 @@
 package history
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -79,4 +82,16 @@ func (r *Recorder) Ops() []Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.ops)
+}
+
+// Write writes operations to a file, a JSON object each.
+func Write(path string, ops []Op) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	for _, op := range ops {
+		if err := encoder.Encode(op); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(path, text.Bytes(), 0o644)
 }

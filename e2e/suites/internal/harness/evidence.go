@@ -51,9 +51,8 @@ func GatherOnFailure() {
 
 var unsafeChars = regexp.MustCompile(`[^a-zA-Z0-9]+`)
 
-// Gather writes what can be learnt about the clusters of this process into a
-// new folder and returns it. What cannot be had is noted there.
-func Gather(ctx context.Context, title string) (string, error) {
+// EvidenceDir makes a new folder for evidence.
+func EvidenceDir(title string) (string, error) {
 	base := os.Getenv("KLUSTER_EVIDENCE")
 	if base == "" {
 		base = filepath.Join(os.TempDir(), "kluster-evidence")
@@ -61,7 +60,13 @@ func Gather(ctx context.Context, title string) (string, error) {
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp(base, unsafeChars.ReplaceAllString(title, "-")+"-")
+	return os.MkdirTemp(base, unsafeChars.ReplaceAllString(title, "-")+"-")
+}
+
+// Gather writes what can be learnt about the clusters of this process into a
+// new folder and returns it. What cannot be had is noted there.
+func Gather(ctx context.Context, title string) (string, error) {
+	dir, err := EvidenceDir(title)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,102 @@
+package chaos_test
+
+import (
+	"time"
+
+	"github.com/kluster-project/kluster/e2e/chaos"
+)
+
+// row is a fault, what it is done to, and what must be.
+type row struct {
+	name  string
+	on    target
+	fault fault
+	// lasts is how long until it is undone; 0 for what heals by itself.
+	lasts time.Duration
+	// refuses names the ways that may acknowledge no write while it lasts.
+	refuses target
+	// spares are the pods whose restarts have nothing to do with the fault.
+	spares func(targets []string, p pod) bool
+	// undo ends it; nil: on all machines at once.
+	undo   undo
+	within []chaos.Budget
+}
+
+// Budgets that several rows have.
+var (
+	gap      = chaos.Budget{Meter: chaos.Gap, Most: 5}
+	ready    = chaos.Budget{Meter: chaos.Ready, Most: 30}
+	whole    = chaos.Budget{Meter: chaos.Whole, Most: 30}
+	recovers = chaos.Budget{Meter: chaos.Whole, Most: 15}
+	refused  = chaos.Budget{Meter: chaos.Refused}
+	written  = chaos.Budget{Meter: chaos.Written, Most: 30}
+	noneGone = chaos.Budget{Meter: chaos.NotReady}
+	calm     = chaos.Budget{Meter: chaos.LeaderChanges, Most: 1}
+)
+
+const short = 20 * time.Second
+
+// rows are the suite.
+var rows = []row{
+	{
+		name: "kill -9 a control plane", on: follower, fault: killed, lasts: short, spares: elsewhere,
+		within: []chaos.Budget{gap, ready},
+	},
+	{
+		name: "kill -9 the control plane of etcd's leader", on: leader, fault: killed, lasts: short, spares: elsewhere,
+		within: []chaos.Budget{gap, ready},
+	},
+	{
+		name: "pause the control plane of etcd's leader", on: leader, fault: paused, lasts: short, spares: elsewhere,
+		within: []chaos.Budget{gap, ready},
+	},
+	{
+		name: "partition etcd's leader, both ways", on: leader, fault: partition("both"), lasts: short, refuses: themselves, spares: elsewhere,
+		within: []chaos.Budget{refused, gap, whole},
+	},
+	{
+		name: "partition etcd's leader, what comes in", on: leader, fault: partition("in"), lasts: short, refuses: themselves, spares: elsewhere,
+		within: []chaos.Budget{refused, gap, whole},
+	},
+	{
+		name: "partition etcd's leader, what goes out", on: leader, fault: partition("out"), lasts: short, refuses: themselves, spares: elsewhere,
+		within: []chaos.Budget{refused, gap, whole},
+	},
+	{
+		name: "kill -9 two control planes of three", on: two, fault: killed, lasts: short, refuses: everyone, spares: elsewhere, undo: oneFirst,
+		within: []chaos.Budget{refused, written, ready},
+	},
+	{
+		name: "SIGKILL haproxy in the load balancer", on: balancer, fault: process("haproxy"), spares: all,
+		within: []chaos.Budget{gap, noneGone},
+	},
+	{
+		name: "kill the kubelet", on: leader, fault: process("kubelet"), spares: all,
+		within: []chaos.Budget{recovers},
+	},
+	{
+		name: "kill the container runtime", on: leader, fault: process("runtime"), spares: all,
+		within: []chaos.Budget{recovers},
+	},
+	{
+		name: "kill etcd", on: leader, fault: process("etcd"), spares: butStatic("etcd"),
+		within: []chaos.Budget{gap, recovers},
+	},
+	{
+		name: "kill the API server", on: leader, fault: process("apiserver"), spares: butStatic("kube-apiserver"),
+		within: []chaos.Budget{gap, recovers},
+	},
+	{
+		name: "restart all nodes", on: everyNode, fault: restarted, spares: none,
+		within: []chaos.Budget{{Meter: chaos.Ready, Most: 60}},
+	},
+}
+
+// names are those of the rows, in their order.
+func names() []string {
+	var list []string
+	for _, r := range rows {
+		list = append(list, r.name)
+	}
+	return list
+}

@@ -1,0 +1,123 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
+)
+
+// pod is one with how often its containers have restarted.
+type pod struct {
+	name, node string // NAMESPACE/NAME
+	uid        string
+	restarts   int32
+}
+
+// pods are those of the cluster, by name.
+func pods(ctx context.Context) map[string]pod {
+	GinkgoHelper()
+	list, err := c.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	all := map[string]pod{}
+	for _, p := range list.Items {
+		found := pod{name: p.Namespace + "/" + p.Name, node: p.Spec.NodeName, uid: string(p.UID)}
+		for _, s := range p.Status.ContainerStatuses {
+			found.restarts += s.RestartCount
+		}
+		all[found.name] = found
+	}
+	return all
+}
+
+// restartedPods names the pods that restarted, or are gone, though they had nothing to do
+// with the fault.
+func restartedPods(before, after map[string]pod, spares func(pod) bool) []string {
+	out := []string{}
+	for name, was := range before {
+		is, ok := after[name]
+		switch {
+		case !spares(was):
+		case !ok || is.uid != was.uid:
+			out = append(out, name+" (another one)")
+		case is.restarts > was.restarts:
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// belongings are what there is of a cluster, and in its nodes, that faults could leave
+// behind: objects of the engine, faults, packet rules, timers, and processes of kluster.
+func belongings(ctx context.Context, e *harness.Engine) []string {
+	GinkgoHelper()
+	all, err := e.Leftovers(ctx, c.Name)
+	Expect(err).NotTo(HaveOccurred())
+	all = append(all, activeFaults(ctx)...)
+	all = append(all, processes()...)
+	for _, node := range append(controlPlanes(), loadBalancer()) {
+		r, err := e.Exec(ctx, node, "sh", "-c", traces)
+		Expect(err).NotTo(HaveOccurred())
+		for _, line := range r.Lines() {
+			all = append(all, node+": "+line)
+		}
+	}
+	return all
+}
+
+// traces prints what a fault may leave in a node.
+const traces = `
+nft list tables 2>/dev/null | grep -v -e kluster-policy -e kube-proxy
+tc qdisc show 2>/dev/null | grep -e netem -e tbf -e htb
+ls /run/kluster/faults 2>/dev/null
+systemctl list-units --all --plain --no-legend 'kluster-fault*' 2>/dev/null
+pgrep -a -f 'kluster-node fault'
+true`
+
+// activeFaults are those that kluster knows of.
+func activeFaults(ctx context.Context) []string {
+	GinkgoHelper()
+	var list []json.RawMessage
+	if c.Run(ctx, "fault", "--help").Code != 0 {
+		return nil
+	}
+	c.Must(ctx, "fault", "list", "--cluster", c.Name, "-o", "json").Decode(&list)
+	var out []string
+	for _, f := range list {
+		out = append(out, "fault "+string(f))
+	}
+	return out
+}
+
+// processes are those of the host that are kluster and know the cluster's name.
+func processes() []string {
+	found := map[string]bool{}
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // never a bad pattern
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		words := strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
+		if words[0] == c.Bin && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, c.Name) }) {
+			found[fmt.Sprintf("process %s", strings.Join(words[1:], " "))] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// beyond is what is in after and not in before.
+func beyond(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(after), func(s string) bool { return slices.Contains(before, s) })
+}
