@@ -1,0 +1,75 @@
+package chaos_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
+)
+
+func TestRestartedPods(t *testing.T) {
+	before := map[string]pod{}
+	for _, p := range []pod{
+		{"a/same", "1", "x", 3}, {"a/again", "1", "x", 0}, {"a/gone", "1", "x", 0}, {"a/other", "1", "x", 0}, {"a/hit", "2", "x", 0},
+		{"kube-system/etcd-2", "2", "x", 0},
+	} {
+		before[p.name] = p
+	}
+	after := map[string]pod{}
+	for _, p := range []pod{
+		{"a/same", "1", "x", 3}, {"a/again", "1", "x", 1}, {"a/other", "1", "y", 0}, {"a/hit", "2", "x", 5}, {"a/new", "1", "z", 9},
+		{"kube-system/etcd-2", "2", "x", 1},
+	} {
+		after[p.name] = p
+	}
+	for _, c := range []struct {
+		spares func([]string, pod) bool
+		want   []string
+	}{
+		{elsewhere, []string{"a/again", "a/gone (another one)", "a/other (another one)"}},
+		{none, []string{}},
+		{butStatic("etcd"), []string{"a/again", "a/gone (another one)", "a/hit", "a/other (another one)"}},
+	} {
+		got := restartedPods(before, after, func(p pod) bool { return c.spares([]string{"2"}, p) })
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// TestEtcdWatch: a term has the leaders that were seen in it.
+func TestEtcdWatch(t *testing.T) {
+	w := &etcdWatch{leaders: map[uint64]map[string]bool{}}
+	for _, led := range []struct {
+		term uint64
+		name string
+	}{{2, "a"}, {2, "a"}, {3, "b"}} {
+		w.led(led.term, led.name)
+	}
+	if terms, most := w.terms(); terms != 2 || most != 1 {
+		t.Errorf("%d terms, %d leaders in one", terms, most)
+	}
+	w.led(2, "b")
+	if _, most := w.terms(); most != 2 {
+		t.Errorf("two leaders in a term: %d", most)
+	}
+	var s harness.EtcdStatus
+	if s.Leads() {
+		t.Error("a member that knows no leader leads")
+	}
+}
+
+// TestRows sees that rows can be told apart, and that each is undone or heals by itself.
+func TestRows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if seen[r.name] {
+			t.Errorf("two rows are named %q", r.name)
+		}
+		seen[r.name] = true
+		if r.lasts > 0 && r.fault.end == nil {
+			t.Errorf("%s: nothing undoes it", r.name)
+		}
+	}
+}
