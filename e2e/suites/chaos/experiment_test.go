@@ -34,8 +34,9 @@ type experiment struct {
 	cluster *harness.Cluster
 	ns      string // of pods that shall go on
 	targets []string
-	// Moments of the fault, by the clock of the traffic, and the end of that.
-	begun, holds, undone, ended time.Duration
+	// Moments of the fault, by the clock of the traffic: when it was asked for, held, and was
+	// undone on the first machine and on the last; and the end of the traffic.
+	begun, holds, undone, last, ended time.Duration
 }
 
 // run is the procedure of every row: a whole cluster, clients in peace, the fault, its
@@ -48,14 +49,14 @@ func (r row) run(ctx SpecContext) {
 
 	x.begun = x.Now()
 	began := time.Now()
-	DeferCleanup(x.cleanUp)
-	Expect(r.fault.begin(ctx, x)).To(Succeed())
-	x.holds, x.undone = x.Now(), x.begun
-	if r.lasts > 0 {
-		pass(ctx, r.lasts)
-		x.undo(ctx)
+	DeferCleanup(x.clear)
+	x.begin(ctx)
+	x.holds = x.Now()
+	if r.lasts == 0 {
+		x.undone, x.last = x.begun, x.begun
 	}
-	result := chaos.Row{Name: r.name, Runtime: runtime, Fault: r.fault.say, Targets: x.targets, At: began.UTC().Round(time.Second)}
+	pass(ctx, x.last-x.Now())
+	result := chaos.Row{Name: r.name, Runtime: runtime, Fault: r.fault.String(), Targets: x.targets, At: began.UTC().Round(time.Second)}
 	x.awaitWhole(ctx, &result)
 	peace(ctx)
 	x.ended = x.Now()
@@ -74,15 +75,6 @@ func (r row) run(ctx SpecContext) {
 func (x *experiment) spared(p pod) bool {
 	ns, _, _ := strings.Cut(p.name, "/")
 	return x.row.spares(x.targets, p) && (ns == x.ns || !strings.HasPrefix(ns, "it-"))
-}
-
-func (x *experiment) undo(ctx context.Context) {
-	GinkgoHelper()
-	if x.row.undo != nil {
-		x.row.undo(ctx, x)
-		return
-	}
-	atOnce(ctx, x)
 }
 
 // prepare sees that the cluster is whole, and runs what is to run on, and what is to watch.
@@ -192,7 +184,7 @@ func renewed(lease *coordinationv1.Lease, since time.Time) bool {
 // awaitWhole waits until everything works again, and notes when what did.
 func (x *experiment) awaitWhole(ctx context.Context, result *chaos.Row) {
 	GinkgoHelper()
-	since := time.Now().Add(x.undone - x.Now())
+	since := time.Now().Add(x.last - x.Now())
 	touched := slices.DeleteFunc(slices.Clone(x.targets), func(name string) bool { return name == loadBalancer() })
 	Eventually(ctx, x.unfit).WithArguments(since, touched).WithTimeout(recovery).Should(BeEmpty(), "a whole cluster")
 	ready := x.Now()
@@ -200,25 +192,18 @@ func (x *experiment) awaitWhole(ctx context.Context, result *chaos.Row) {
 	if x.row.lasts > 0 {
 		result.Lasted = chaos.In(x.undone - x.begun)
 	}
-	result.Ready, result.Whole = chaos.In(ready-x.undone), chaos.In(x.Now()-x.undone)
+	result.Ready, result.Whole = chaos.In(ready-x.last), chaos.In(x.Now()-x.last)
 }
 
 // silent are the ways that have led to no acknowledged write since the undo.
 func (x *experiment) silent() (none []string) {
 	ops := x.Ops()
 	for _, name := range everyone(nil, x) {
-		if _, ok := history.FirstWrite(history.Via(ops, name), max(x.undone, x.holds)); !ok {
+		if _, ok := history.FirstWrite(history.Via(ops, name), max(x.last, x.holds)); !ok {
 			none = append(none, name)
 		}
 	}
 	return none
-}
-
-// awaitWrite waits for an acknowledged write since the undo.
-func (x *experiment) awaitWrite(ctx context.Context) {
-	GinkgoHelper()
-	Eventually(ctx, func() bool { _, ok := history.FirstWrite(x.Ops(), x.undone); return ok }).
-		WithTimeout(recovery).Should(BeTrue(), "writes are taken again")
 }
 
 // measure reads the history.
@@ -295,14 +280,10 @@ func (x *experiment) keep(verdict history.Verdict) string {
 	return dir
 }
 
-// cleanUp undoes the fault of a row that has failed.
-func (x *experiment) cleanUp(ctx SpecContext) {
-	if !CurrentSpecReport().Failed() || x.row.fault.end == nil {
-		return
-	}
-	for _, machine := range x.targets {
-		if err := x.row.fault.end(ctx, x, machine); err != nil {
-			fmt.Fprintf(GinkgoWriter, "undoing %s of %s: %v\n", x.row.fault.say, machine, err)
-		}
+// clear ends what a row that has failed may have left.
+func (x *experiment) clear(ctx SpecContext) {
+	if CurrentSpecReport().Failed() {
+		c.Run(ctx, "fault", "clear", "--all", "--cluster", c.Name)
+		c.Run(ctx, "start", c.Name)
 	}
 }

@@ -2,124 +2,87 @@ package chaos_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
 )
 
-// fault is something that is done to machines, and undone.
+// fault is something that is done to machines: nearly always kluster does it.
 type fault struct {
-	say   string
-	begin func(ctx context.Context, x *experiment) error
-	end   func(ctx context.Context, x *experiment, machine string) error
+	// words come after "kluster fault".
+	words []string
+	// do is for what is no fault of kluster's, and say tells what it does.
+	do  func(ctx context.Context, x *experiment) error
+	say string
 }
 
-// each does something to all machines of a fault at once.
-func each(do func(ctx context.Context, x *experiment, machine string) error) func(context.Context, *experiment) error {
-	return func(ctx context.Context, x *experiment) error {
-		g, ctx := errgroup.WithContext(ctx)
-		for _, machine := range x.targets {
-			g.Go(func() error { return do(ctx, x, machine) })
-		}
-		return g.Wait()
-	}
-}
-
-func start(ctx context.Context, x *experiment, machine string) error {
-	return x.engine.Start(ctx, machine)
-}
-
-var killed = fault{
-	say:   "kill -9 the container",
-	begin: each(func(ctx context.Context, x *experiment, machine string) error { return x.engine.Kill(ctx, machine) }),
-	end:   start,
-}
-
-var paused = fault{
-	say: "pause the container",
-	begin: each(func(ctx context.Context, x *experiment, machine string) error {
-		return x.engine.API.ContainerPause(ctx, machine)
-	}),
-	end: func(ctx context.Context, x *experiment, machine string) error {
-		return x.engine.API.ContainerUnpause(ctx, machine)
-	},
-}
-
-var restarted = fault{
-	say:   "restart the containers",
-	begin: each(func(ctx context.Context, x *experiment, machine string) error { return x.engine.Restart(ctx, machine) }),
-}
+// The faults. A process is killed once, and comes back by itself.
+var (
+	killed    = fault{words: []string{"kill"}}
+	paused    = fault{words: []string{"pause"}}
+	restarted = fault{do: restart, say: "restart of the containers, by the engine"}
+)
 
 func partition(direction string) fault {
-	return fault{
-		say: "partition --direction " + direction,
-		begin: each(func(ctx context.Context, x *experiment, machine string) error {
-			var others []string
-			for name, address := range x.etcd.addresses {
-				if name != machine {
-					others = append(others, address)
-				}
-			}
-			peers := strings.Join(others, ", ")
-			rules := "table ip chaos { "
-			if direction != "out" {
-				rules += fmt.Sprintf("chain in { type filter hook prerouting priority -350; ip saddr { %s } drop; } ", peers)
-			}
-			if direction != "in" {
-				rules += fmt.Sprintf("chain out { type filter hook postrouting priority 350; ip daddr { %s } drop; } ", peers)
-			}
-			return x.exec(ctx, machine, "nft", rules+"}")
-		}),
-		end: func(ctx context.Context, x *experiment, machine string) error {
-			return x.exec(ctx, machine, "nft", "delete table ip chaos")
-		},
+	return fault{words: []string{"partition", "--direction", direction}}
+}
+
+func process(name string) fault { return fault{words: []string{"kill-process", "--process", name}} }
+
+func (f fault) String() string {
+	if f.do != nil {
+		return f.say
 	}
+	return "kluster fault " + strings.Join(f.words, " ")
 }
 
-// programs are the processes that can be killed, as pgrep finds them.
-var programs = map[string]string{
-	"haproxy": "haproxy", "kubelet": "kubelet", "runtime": "containerd", "etcd": "etcd", "apiserver": "kube-apiserver",
-}
-
-func process(name string) fault {
-	return fault{
-		say: "kill-process --process " + name,
-		begin: each(func(ctx context.Context, x *experiment, machine string) error {
-			return x.exec(ctx, machine, "pkill", "-KILL", "-x", programs[name])
-		}),
+// restart is what a restart of the engine's containers is, of all targets at once.
+func restart(ctx context.Context, x *experiment) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, machine := range x.targets {
+		g.Go(func() error { return x.engine.Restart(ctx, machine) })
 	}
+	return g.Wait()
 }
 
-// exec runs a command in a machine.
-func (x *experiment) exec(ctx context.Context, machine string, cmd ...string) error {
-	r, err := x.engine.Exec(ctx, machine, cmd...)
-	if err == nil && r.Code != 0 {
-		err = errors.New(r.String())
-	}
-	return err
-}
-
-// undo is how a fault is ended; what it notes counts as the moment of it.
-type undo func(ctx context.Context, x *experiment)
-
-// atOnce ends it on all machines.
-func atOnce(ctx context.Context, x *experiment) {
+// begin begins the fault, and returns when it holds.
+func (x *experiment) begin(ctx context.Context) {
 	GinkgoHelper()
-	x.undone = x.Now()
-	Expect(each(x.row.fault.end)(ctx, x)).To(Succeed())
+	f := x.row.fault
+	if f.do != nil {
+		Expect(f.do(ctx, x)).To(Succeed())
+		return
+	}
+	if x.row.stagger == 0 {
+		x.order(ctx, x.row.lasts, x.targets...)
+		return
+	}
+	for i, machine := range x.targets {
+		x.order(ctx, x.row.lasts+time.Duration(i)*x.row.stagger, machine)
+	}
 }
 
-// oneFirst ends it on one machine, and on the others when writes are taken again.
-func oneFirst(ctx context.Context, x *experiment) {
+// order has kluster begin the fault of some machines, and notes when it will be undone.
+// What undoes it then is kluster's too: nobody asks kluster anything until the cluster is whole.
+func (x *experiment) order(ctx context.Context, lasts time.Duration, machines ...string) {
 	GinkgoHelper()
-	x.undone = x.Now()
-	Expect(x.row.fault.end(ctx, x, x.targets[0])).To(Succeed())
-	x.awaitWrite(ctx)
-	for _, machine := range x.targets[1:] {
-		Expect(x.row.fault.end(ctx, x, machine)).To(Succeed())
+	words := append([]string{"fault"}, x.row.fault.words...)
+	words = append(words, "--cluster", c.Name, "--output", "json", "--detach")
+	if lasts > 0 {
+		words = append(words, "--for", lasts.String())
 	}
+	var made []struct{ Until time.Time }
+	c.Must(ctx, append(words, machines...)...).Decode(&made)
+	Expect(made).To(HaveLen(1))
+	until := x.At(made[0].Until)
+	if lasts == 0 {
+		return
+	}
+	if x.undone == 0 {
+		x.undone = until
+	}
+	x.last = until
 }

@@ -89,9 +89,6 @@ true`
 func activeFaults(ctx context.Context) []string {
 	GinkgoHelper()
 	var list []json.RawMessage
-	if c.Run(ctx, "fault", "--help").Code != 0 {
-		return nil
-	}
 	c.Must(ctx, "fault", "list", "--cluster", c.Name, "-o", "json").Decode(&list)
 	var out []string
 	for _, f := range list {
