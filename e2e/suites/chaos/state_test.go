@@ -76,13 +76,13 @@ func belongings(ctx context.Context, e *harness.Engine) []string {
 	return all
 }
 
-// traces prints what a fault may leave in a node.
+// traces prints what a fault may leave in a node. The folder of its faults has a lock, which stays.
 const traces = `
 nft list tables 2>/dev/null | grep -v -e kluster-policy -e kube-proxy
 tc qdisc show 2>/dev/null | grep -e netem -e tbf -e htb
-ls /run/kluster/faults 2>/dev/null
+ls /run/kluster/faults 2>/dev/null | grep -v -x lock
 systemctl list-units --all --plain --no-legend 'kluster-fault*' 2>/dev/null
-pgrep -a -f 'kluster-node fault'
+pgrep -a -f '[k]luster-node fault'
 true`
 
 // activeFaults are those that kluster knows of.
