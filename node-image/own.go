@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 // ownFiles is the source of programs of kluster's own that need modules which
@@ -15,7 +16,7 @@ import (
 //go:embed all:_own
 var ownFiles embed.FS
 
-// OwnSource is the source of such a program, by file name.
+// OwnSource is the source of such a program, by file name, without its tests.
 func OwnSource(name string) (map[string][]byte, error) {
 	dir := path.Join("_own", name)
 	entries, err := ownFiles.ReadDir(dir)
@@ -24,12 +25,17 @@ func OwnSource(name string) (map[string][]byte, error) {
 	}
 	source := map[string][]byte{}
 	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), testSuffix) {
+			continue
+		}
 		if source[e.Name()], err = ownFiles.ReadFile(path.Join(dir, e.Name())); err != nil {
 			return nil, err
 		}
 	}
 	return source, nil
 }
+
+const testSuffix = "_test.go"
 
 // addOwn makes programs of kluster's own packages of the graph's main module.
 func (g *GraphInput) addOwn(names []string) error {
