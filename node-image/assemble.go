@@ -138,10 +138,30 @@ func (b *builder) manifest(ctx context.Context, p *parts, images []clusterImage)
 		m.Components = append(m.Components, nodespec.ComponentRecord{Name: prog.Name, Version: prog.Version, Source: prog.Source, Digest: digest})
 	}
 	b.addPackages(p, &m)
+	var err error
+	m.Images, err = records(b.r.Runtimes, images)
+	return m, err
+}
+
+// records tell of images, but for those that no runtime's store has.
+func records(runtimes []string, images []clusterImage) ([]nodespec.ImageRecord, error) {
+	var all []nodespec.ImageRecord
 	for _, img := range images {
-		m.Images = append(m.Images, img.record)
+		r := img.record
+		for _, name := range runtimes {
+			runtime, err := cri.Get(name)
+			if err != nil {
+				return nil, err
+			}
+			if len(stored(runtime, []clusterImage{img})) == 0 {
+				r.Without = append(r.Without, name)
+			}
+		}
+		if len(r.Without) < len(runtimes) {
+			all = append(all, r)
+		}
 	}
-	return m, nil
+	return all, nil
 }
 
 // addPackages records what comes from Debian: packages installed in the base or

@@ -250,4 +250,6 @@ type ImageRecord struct {
 	Ref    string `json:"ref"` // "registry.k8s.io/pause:3.10.2"
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"` // bytes, unpacked
+	// Without are the container runtimes of the image whose nodes do not have it, and pull it.
+	Without []string `json:"without,omitempty"`
 }
