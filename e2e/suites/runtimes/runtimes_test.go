@@ -48,6 +48,7 @@ var specs = []struct {
 	{"slows down what takes too much CPU", limitsCPU},
 	{"loads an archive of images into every node", loads},
 	{"takes back a load that is interrupted, or has all of it", interruptsLoads},
+	{"takes several loads at once into the same nodes", loadsAtOnce},
 	{"refuses images of another platform, and damaged ones", refusesLoads},
 	{"lets pods pick their OCI runtime, where the container runtime can", classes},
 	{"has figures of its nodes and pods", measures},
