@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
-	"github.com/vbatts/tar-split/tar/asm"
 	"github.com/vbatts/tar-split/tar/storage"
 
 	"github.com/kluster-project/kluster/provider"
@@ -132,13 +130,6 @@ func relative(name string) string {
 	return strings.TrimPrefix(filepath.Clean("/"+name), "/")
 }
 
-// folder opens the files of a layer, and none outside of it whatever links say.
-type folder struct{ *os.Root }
-
-func (f folder) Get(name string) (io.ReadCloser, error) {
-	return f.OpenFile(relative(name), os.O_RDONLY, 0)
-}
-
 // read gives put the layers that are wanted, from the lowest up, so that each can be laid
 // on those that are there by then.
 func (d *diskImage) read(ctx context.Context, wanted map[string]bool, put func(provider.ImageLayer, io.Reader) error) error {
@@ -162,16 +153,9 @@ func (l diskLayer) read(ctx context.Context, put func(provider.ImageLayer, io.Re
 	}
 	defer root.Close()
 	return l.withRecipe(func(parts storage.Unpacker) error {
-		r, w := io.Pipe()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.CloseWithError(asm.WriteOutputTarStream(folder{root}, parts, w))
-		}()
-		defer func() { r.CloseWithError(fs.ErrClosed); <-done }()
-		stop := context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
-		defer stop()
-		return put(l.ImageLayer, checkLayer(r, l.ImageLayer))
+		made := &assembled{ctx: ctx, folder: root, parts: parts}
+		defer made.close()
+		return put(l.ImageLayer, checkLayer(made, l.ImageLayer))
 	})
 }
 
