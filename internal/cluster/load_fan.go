@@ -125,19 +125,45 @@ func (f *feed) end(err error) {
 }
 
 func (f *feed) Read(p []byte) (int, error) {
-	if len(f.rest) == 0 {
-		chunk, ok := <-f.chunks
-		if !ok {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if f.err != nil {
-				return 0, f.err
-			}
-			return 0, io.EOF
-		}
-		f.rest = chunk
+	if err := f.next(); err != nil {
+		return 0, err
 	}
 	n := copy(p, f.rest)
 	f.rest = f.rest[n:]
 	return n, nil
+}
+
+// WriteTo spares a copy.
+func (f *feed) WriteTo(w io.Writer) (sum int64, err error) {
+	for {
+		if err := f.next(); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return sum, err
+		}
+		n, err := w.Write(f.rest)
+		sum, f.rest = sum+int64(n), f.rest[n:]
+		if err != nil {
+			return sum, err
+		}
+	}
+}
+
+// next waits for a chunk unless there is a rest of one.
+func (f *feed) next() error {
+	if len(f.rest) > 0 {
+		return nil
+	}
+	chunk, ok := <-f.chunks
+	if ok {
+		f.rest = chunk
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return f.err
+	}
+	return io.EOF
 }
