@@ -116,6 +116,9 @@ func TestABundleBringsTheImagesThatCreateLooksFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if brought, err := nodeimage.Brought(to.cache, ref); !brought || err != nil {
+		t.Errorf("prune would remove it once there is another kluster: %v", err)
+	}
 	if got, err := to.engine.Image(t.Context(), ref); got.ID != want.ID || err != nil {
 		t.Errorf("image %s is %s and not %s: %v", ref, got.ID, want.ID, err)
 	}
