@@ -5,8 +5,8 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// maxClusterNodes is the most nodes a cluster can have.
-const maxClusterNodes = 32
+// MaxNodes is the most nodes a cluster can have.
+const MaxNodes = 32
 
 // nodesFromFlags turns --nodes, or --control-planes and --workers, into nodes,
 // when a file has none.
@@ -48,8 +48,8 @@ func givenCounts(f Flags) []string {
 // fromShorthand makes one control plane of 1; one and a worker of 2; three and
 // workers of 3 or more. The control planes take pods.
 func (w *wish) fromShorthand(n int, p *problems) {
-	if n < 1 || n > maxClusterNodes {
-		p.add("--nodes", "", "must be from 1 to %d, not %d", maxClusterNodes, n)
+	if n < 1 || n > MaxNodes {
+		p.add("--nodes", "", "must be from 1 to %d, not %d", MaxNodes, n)
 		n = 1
 	}
 	w.shorthand = true
@@ -71,12 +71,12 @@ func (w *wish) fromCounts(f Flags, p *problems) {
 		workers = *f.Workers
 	}
 	ok := true
-	if controlPlanes < 1 || controlPlanes > maxClusterNodes {
-		p.add("--control-planes", "", "must be from 1 to %d, not %d", maxClusterNodes, controlPlanes)
+	if controlPlanes < 1 || controlPlanes > MaxNodes {
+		p.add("--control-planes", "", "must be from 1 to %d, not %d", MaxNodes, controlPlanes)
 		ok = false
 	}
-	if workers < 0 || workers >= maxClusterNodes {
-		p.add("--workers", "", "must be from 0 to %d, not %d", maxClusterNodes-1, workers)
+	if workers < 0 || workers >= MaxNodes {
+		p.add("--workers", "", "must be from 0 to %d, not %d", MaxNodes-1, workers)
 		ok = false
 	}
 	if !ok {

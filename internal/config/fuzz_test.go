@@ -71,7 +71,7 @@ func checkSound(t *testing.T, c *Cluster) {
 		}
 		checkPatches(t, n.Patches)
 	}
-	if len(names) != len(c.Nodes) || len(names) > maxClusterNodes || controlPlanes == 0 || controlPlanes == 2 {
+	if len(names) != len(c.Nodes) || len(names) > MaxNodes || controlPlanes == 0 || controlPlanes == 2 {
 		t.Errorf("%d nodes, %d names, %d control planes", len(c.Nodes), len(names), controlPlanes)
 	}
 	if !c.Networking.APIServerAddress.IsValid() || c.Runtime == "" {

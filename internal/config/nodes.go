@@ -30,7 +30,7 @@ func resolveNodes(w *wish, c *Cluster, o Options, p *problems) {
 		}
 		n.Role = role
 		counts[role] += count
-		if total += count; total <= maxClusterNodes {
+		if total += count; total <= MaxNodes {
 			byRole[role] = append(byRole[role], slices.Repeat([]Node{n}, count)...)
 		}
 	}
@@ -61,16 +61,16 @@ func countOf(spec v1alpha1.Node, field string, p *problems) int {
 	if spec.Count == nil {
 		return 1
 	}
-	if n := *spec.Count; n >= 1 && n <= maxClusterNodes {
+	if n := *spec.Count; n >= 1 && n <= MaxNodes {
 		return n
 	}
-	p.add(field+".count", "", "must be from 1 to %d, not %d", maxClusterNodes, *spec.Count)
+	p.add(field+".count", "", "must be from 1 to %d, not %d", MaxNodes, *spec.Count)
 	return 1
 }
 
 func checkCounts(w *wish, controlPlanes, workers int, p *problems) {
-	if n := controlPlanes + workers; n > maxClusterNodes {
-		p.add(w.from.nodes, "", "a cluster has at most %d nodes, not %d", maxClusterNodes, n)
+	if n := controlPlanes + workers; n > MaxNodes {
+		p.add(w.from.nodes, "", "a cluster has at most %d nodes, not %d", MaxNodes, n)
 	}
 	switch {
 	case controlPlanes == 0 && len(p.list) == 0:

@@ -91,9 +91,11 @@ const (
 	BootstrapFile   = "/etc/kluster/bootstrap.json"
 	BootstrapResult = "/etc/kluster/bootstrapped.json"
 	// JoinFile is how a control plane that is added joins, and JoinConf the access that
-	// it does so with: they come when it is its turn, and go when it has joined.
+	// it does so with. They come when it is its turn, and JoinTurn, which is empty, after
+	// them; all go when it has joined.
 	JoinFile = "/etc/kluster/join.yaml"
 	JoinConf = "/etc/kluster/join.conf"
+	JoinTurn = "/etc/kluster/join"
 	// JoinedFile appears on a node that was added to a cluster when that has ended well.
 	JoinedFile = "/etc/kluster/joined"
 	// StoreDir holds the preloaded images, one folder per runtime, in the
