@@ -29,6 +29,9 @@ type Clusters interface {
 	// Runtimes lists what runs the containers of each node, and what could.
 	Runtimes(ctx context.Context, name string) ([]cluster.NodeRuntime, error)
 	SwapRuntime(ctx context.Context, opt cluster.SwapOptions) ([]cluster.Swapped, error)
+	// AddNodes gives a cluster more nodes, and RemoveNodes takes some away.
+	AddNodes(ctx context.Context, opt cluster.AddOptions) (*cluster.Added, error)
+	RemoveNodes(ctx context.Context, opt cluster.RemoveOptions) ([]cluster.Removed, error)
 	// Life stops, starts or pauses a cluster or some of its nodes.
 	Life(ctx context.Context, opt cluster.LifeOptions) (*cluster.LifeResult, error)
 	// ControlPlane names a running control plane.

@@ -12,8 +12,8 @@ import (
 )
 
 func newNodeCmd(a *app) *cobra.Command {
-	return newGroupCmd("node", "Stop, start and restart nodes of a cluster",
-		newNodeLifeCmd(a, stopNode), newNodeLifeCmd(a, startNode), newNodeLifeCmd(a, restartNode), newNodeLifeCmd(a, rebootNode),
+	return newGroupCmd("node", "Add, remove, stop, start and restart nodes of a cluster",
+		newNodeAddCmd(a), newNodeRemoveCmd(a), newNodeLifeCmd(a, stopNode), newNodeLifeCmd(a, startNode), newNodeLifeCmd(a, restartNode), newNodeLifeCmd(a, rebootNode),
 	)
 }
 

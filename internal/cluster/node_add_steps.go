@@ -27,15 +27,6 @@ func (a *addition) collect(ctx context.Context) (err error) {
 		return err
 	}
 	a.ca = a.shared.ca
-	auths, err := a.m.nodeAuths(ctx, machinesIn(a.had))
-	if err != nil {
-		return err
-	}
-	if len(auths) > 0 {
-		if a.secrets, err = secretFiles(auths); err != nil {
-			return err
-		}
-	}
 	for _, n := range a.cfg.Nodes {
 		runtime, err := a.kubeadmRuntime(n)
 		if err != nil {
@@ -129,7 +120,7 @@ func (a *addition) files(n config.Node) ([]nodespec.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Concat([]nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: told}}, a.shared.every, a.secrets, kubelet, serving, a.parts[n.Name].Files)
+	all := slices.Concat([]nodespec.File{{Path: nodespec.NodeFile, Mode: 0o644, Data: told}}, a.shared.every, kubelet, serving, a.parts[n.Name].Files)
 	if n.Role != nodespec.RoleControlPlane {
 		return append(all, a.ca.WorkerFiles()...), nil
 	}

@@ -69,13 +69,15 @@ type shared struct {
 	ca    *pki.Authority
 }
 
-// everyFolders are folders of what every node has, each with which of its files.
-var everyFolders = []struct {
+// everyNodes are the folders and files of what every node has, each with which of its
+// files.
+var everyNodes = []struct {
 	at    string
 	takes func(name string) bool
 }{
 	{nodespec.MirrorsDir, func(name string) bool { return path.Ext(name) == ".json" }},
 	{nodespec.AuthoritiesDir, func(name string) bool { return path.Ext(name) == ".crt" }},
+	{pullSecrets, func(string) bool { return true }},
 	{"/etc/systemd/system/sockets.target.wants", func(name string) bool { return strings.HasPrefix(name, "kluster-registry@") }},
 }
 
@@ -98,7 +100,7 @@ func (m *Manager) readShared(ctx context.Context, from provider.Node, mounted []
 	if s.ca, err = pki.Read(byName["ca.crt"].Data, byName["ca.key"].Data, time.Now()); err != nil {
 		return nil, fmt.Errorf("%s: %w", from.Name, err)
 	}
-	for _, folder := range everyFolders {
+	for _, folder := range everyNodes {
 		files, err := m.readTree(ctx, from, folder.at)
 		if err != nil {
 			return nil, err
