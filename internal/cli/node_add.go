@@ -91,7 +91,7 @@ func runNodeAdd(ctx context.Context, a *app, opts *nodeAddOptions) error {
 		return err
 	}
 	add := opts.AddOptions
-	add.Cluster, add.OnStep = name, a.interruptAt()
+	add.Cluster, add.OnStep = name, a.signalAt()
 	began := time.Now()
 	added, err := clusters.AddNodes(ctx, add)
 	if err != nil {

@@ -93,7 +93,7 @@ func runNodeRemove(ctx context.Context, a *app, opts *nodeRemoveOptions) error {
 		}
 		remove.Cluster, remove.Nodes = n.Cluster, append(remove.Nodes, n.Name)
 	}
-	remove.OnStep = a.interruptAt()
+	remove.OnStep = a.signalAt()
 	began := time.Now()
 	removed, err := clusters.RemoveNodes(ctx, remove)
 	if err == nil {

@@ -435,4 +435,3 @@ func (m *Manager) deleteNodeObjects(ctx context.Context, cluster string, names [
 	}
 	return errors.Join(errs...)
 }
-
