@@ -145,12 +145,12 @@ func (g *growing) nodeObjects(a ktesting.Action) (bool, runtime.Object, error) {
 		return true, list, nil
 	}
 	name := a.(interface{ GetName() string }).GetName()
+	if a.GetVerb() == "delete" {
+		g.deleted = append(g.deleted, name)
+	}
 	i := slices.IndexFunc(list.Items, func(n corev1.Node) bool { return n.Name == name })
 	if i < 0 {
 		return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, name)
-	}
-	if a.GetVerb() == "delete" {
-		g.deleted = append(g.deleted, name)
 	}
 	return true, &list.Items[i], nil
 }
