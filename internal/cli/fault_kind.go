@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/fault"
 )
 
@@ -192,6 +193,9 @@ func (a *app) awaitFault(ctx context.Context, clusters Clusters, active fault.Ac
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearTime)
 		defer cancel()
 		_, undone := clusters.ClearFaults(undo, active.Cluster, active.ID)
+		if _, gone := errors.AsType[*cluster.NotFoundError](undone); gone {
+			undone = nil // its time was up just then
+		}
 		err = errors.Join(context.Cause(ctx), undone)
 	}
 	step.End(err)

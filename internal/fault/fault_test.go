@@ -3,6 +3,7 @@ package fault
 import (
 	"encoding/json"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -137,5 +138,31 @@ func TestOrders(t *testing.T) {
 				t.Error("it is taken")
 			}
 		})
+	}
+}
+
+// TestDocs sees that docs/faults.md has a row for every kind, with its parameters.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[Kind]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			kind, row, _ := strings.Cut(name, "` |")
+			rows[Kind(kind)] = row
+		}
+	}
+	for _, info := range Kinds() {
+		row, ok := rows[info.Kind]
+		if !ok {
+			t.Errorf("no row for %s", info.Kind)
+		}
+		for _, p := range info.Params {
+			if !strings.Contains(row, "`--"+p.Name+" ") {
+				t.Errorf("%s: no --%s", info.Kind, p.Name)
+			}
+		}
 	}
 }
