@@ -44,6 +44,7 @@ func commands() []command {
 		{"kluster-oci", "OCI runtime: runc, with what this node cannot do left out", runOCI("runc")},
 		{"kluster-oci-crun", "OCI runtime: crun, in the same way", runOCI("crun")},
 		{"mirrors", "tell the container runtime of mirrors of registries | serve: ask them for one that cannot be told", runMirrors},
+		{"docker-load", "give Docker Engine the stream of images on stdin, layer by layer as they come", runDockerLoad},
 		{"version", "print the protocol version", runVersion},
 	}
 }

@@ -107,7 +107,7 @@ func (h Held) Missing(all []*Image) map[v1.Hash]bool {
 func (h Held) base(img *Image) int {
 	most, at := 0, ""
 	for i, l := range img.Layers {
-		if at = chain(at, l.DiffID); h.Chains[at] {
+		if at = Chain(at, l.DiffID); h.Chains[at] {
 			most = i + 1
 		}
 	}

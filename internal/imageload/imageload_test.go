@@ -282,7 +282,7 @@ func TestMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	two := chain(chain("", img.Layers[0].DiffID), img.Layers[1].DiffID)
+	two := Chain(Chain("", img.Layers[0].DiffID), img.Layers[1].DiffID)
 	name := img.Names[0]
 	for what, tc := range map[string]struct {
 		held Held
@@ -404,7 +404,7 @@ func FuzzArchive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, manifest, config, index string) {
 		files := map[string]string{"c.json": config, "layer.tar": "one", "blobs/sha256/" + sha(config)[7:]: config, "blobs/sha256/" + sha(index)[7:]: index}
 		if manifest != "" {
-			files[manifestFile] = manifest
+			files[ManifestFile] = manifest
 		}
 		if index != "" {
 			files[indexFile] = index

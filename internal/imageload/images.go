@@ -70,9 +70,9 @@ func Bytes(all []*Image, wanted map[v1.Hash]bool) (sum int64, known bool) {
 	return sum, known
 }
 
-// chain is the chain ID of layers: what runtimes call a layer together with those
-// below it.
-func chain(below string, diffID v1.Hash) string {
+// Chain is the chain ID of layers: what runtimes call a layer together with those
+// below it, whose own is below ("" for none).
+func Chain(below string, diffID v1.Hash) string {
 	if below == "" {
 		return diffID.String()
 	}

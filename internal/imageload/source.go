@@ -62,7 +62,7 @@ func Layout(ctx context.Context, dir, name string, want v1.Platform) (Source, er
 func sourceOf(ctx context.Context, t tree, name string, want v1.Platform) (*files, error) {
 	s := &files{tree: t, layer: map[v1.Hash]string{}}
 	_, oci := t.size(indexFile)
-	_, docker := t.size(manifestFile)
+	_, docker := t.size(ManifestFile)
 	var err error
 	switch {
 	case oci:
@@ -155,12 +155,12 @@ func (s *files) readDocker(ctx context.Context, want v1.Platform) error {
 }
 
 func (s *files) entries() (list []entry, err error) {
-	text, err := s.tree.text(manifestFile)
+	text, err := s.tree.text(ManifestFile)
 	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("%s: %w", manifestFile, err)
+		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	return list, nil
 }

@@ -16,13 +16,17 @@ import (
 // Names of files in archives, and annotations of an index's entries: an image's whole
 // name, and its tag.
 const (
-	planFile     = "layers.json"
-	layoutFile   = "oci-layout"
-	indexFile    = "index.json"
-	manifestFile = "manifest.json"
-	nameKey      = "io.containerd.image.name"
-	tagKey       = "org.opencontainers.image.ref.name"
-	layoutText   = `{"imageLayoutVersion":"1.0.0"}`
+	layoutFile = "oci-layout"
+	indexFile  = "index.json"
+	nameKey    = "io.containerd.image.name"
+	tagKey     = "org.opencontainers.image.ref.name"
+	layoutText = `{"imageLayoutVersion":"1.0.0"}`
+)
+
+// PlanFile is the first file of a stream that has layers, and ManifestFile the last of all.
+const (
+	PlanFile     = "layers.json"
+	ManifestFile = "manifest.json"
 )
 
 // LayerMark is the owner's name, in a stream's headers, of a file that is a layer: who
@@ -44,28 +48,28 @@ func NewStream(w io.Writer, all []*Image) *Stream {
 	return &Stream{tar.NewWriter(w), all, map[string]bool{}}
 }
 
-// planned is a layer in the plan, with which a stream that has layers begins: for each
+// Planned is a layer in the plan, with which a stream that has layers begins: for each
 // image the layers from the lowest up. A reader learns from it what lies on what.
-type planned struct {
+type Planned struct {
 	File   string  `json:"file"`
 	DiffID v1.Hash `json:"diffID"`
 }
 
 func (s *Stream) writePlan() error {
-	var plan [][]planned
+	var plan [][]Planned
 	for _, img := range s.plan {
-		var layers []planned
+		var layers []Planned
 		for _, l := range img.Layers {
-			layers = append(layers, planned{blob(l.Digest), l.DiffID})
+			layers = append(layers, Planned{blob(l.Digest), l.DiffID})
 		}
 		plan = append(plan, layers)
 	}
-	return s.json(planFile, plan)
+	return s.json(PlanFile, plan)
 }
 
 // Layer begins a layer's file, whose Size bytes are then to be written to the result.
 func (s *Stream) Layer(l Layer) (io.Writer, error) {
-	if !s.done[planFile] {
+	if !s.done[PlanFile] {
 		if err := s.writePlan(); err != nil {
 			return nil, err
 		}
@@ -106,7 +110,7 @@ func (s *Stream) Close(all []*Image) error {
 	if err := s.json(indexFile, index); err != nil {
 		return err
 	}
-	if err := s.json(manifestFile, entries); err != nil {
+	if err := s.json(ManifestFile, entries); err != nil {
 		return err
 	}
 	return s.tar.Close()
