@@ -35,6 +35,9 @@ const (
 	orphanAge  = time.Minute
 )
 
+// noGzip begins like something compressed, and has no rest.
+var noGzip = []byte{0x1f, 0x8b, 0x08}
+
 // session is Engine's load of an archive with the layers of one image as named pipes.
 // The uppermost is none of the image's: at its pipe Engine waits until the session ends,
 // and what it then reads is not the layer that it expects.
@@ -225,6 +228,8 @@ func (s *session) found() bool {
 // end lets Engine's load fail, and waits for that. Engine may be about to open a pipe.
 func (s *session) end() {
 	if s.top != nil {
+		// That the layer is none Engine sees from this before it makes room for it.
+		_, _ = s.top.Write(noGzip)
 		s.top.Close()
 	}
 	if s.lock != nil {
