@@ -40,7 +40,8 @@ type LoadOptions struct {
 // Load brings images into nodes, all at once: to each only those layers that it lacks.
 // A node where that fails has none of the images, and does not keep the others from
 // getting them.
-func (m *Manager) Load(ctx context.Context, opt LoadOptions) error {
+func (m *Manager) Load(ctx context.Context, opt LoadOptions) (err error) {
+	defer func() { err = orInterrupted(ctx, err) }()
 	targets, err := m.loadTargets(ctx, opt.Cluster, opt.Nodes)
 	if err != nil {
 		return err
@@ -54,11 +55,7 @@ func (m *Manager) Load(ctx context.Context, opt LoadOptions) error {
 
 // load brings the images of a source into nodes.
 func (m *Manager) load(ctx context.Context, targets []provider.Node, src imageload.Source, check bool, reporter status.Reporter) (err error) {
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // and not what the engine says of a call that ended
-		}
-	}()
+	defer func() { err = orInterrupted(ctx, err) }()
 	l := &loader{m: m, src: src, reporter: reporter}
 	if err := l.look(ctx, targets); err != nil {
 		return err
@@ -82,6 +79,15 @@ func (m *Manager) load(ctx context.Context, targets []provider.Node, src imagelo
 		return err
 	}
 	return l.failures()
+}
+
+// orInterrupted is an error, but that of an interruption and not what the engine says of
+// a call that it ended.
+func orInterrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (m *Manager) loadTargets(ctx context.Context, cluster string, names []string) ([]provider.Node, error) {
