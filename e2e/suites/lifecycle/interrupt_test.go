@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,14 @@ func steps() ([]string, error) {
 	return strings.Split(strings.TrimSpace(string(out)), "\n"), err
 }
 
+// lengthOf has a step in the middle and the last one walked in short runs too.
+func lengthOf(i int, all []string) Labels {
+	if i == len(all)/2 || i == len(all)-1 {
+		return harness.Short
+	}
+	return harness.Long
+}
+
 // interrupted is the exit code after Ctrl-C.
 const interrupted = 130
 
@@ -37,18 +46,15 @@ var _ = Describe("An interrupted create", func() {
 		Expect(len(all)).To(BeNumerically(">", 3))
 	})
 	for i, step := range all {
-		label := harness.Long
-		if i == len(all)/2 || i == len(all)-1 {
-			label = harness.Short
-		}
-		It(fmt.Sprintf("leaves nothing behind at step %q", step), label, func(ctx SpecContext) {
-			k := harness.New()
-			k.Env = []string{"KLUSTER_TEST_INTERRUPT_AT=" + step}
-			name := named(k, "int")
+		It(fmt.Sprintf("leaves nothing behind at step %q", step), lengthOf(i, all), func(ctx SpecContext) {
+			name := harness.Name("int")
+			k := alone(name)
+			DeferCleanup(k.Delete, name)
+			k.Env = append(k.Env, "KLUSTER_TEST_INTERRUPT_AT="+step)
 			r := k.Run(ctx, "create", "--name", name, "--nodes", "3")
 			Expect(r.Code).To(Equal(interrupted), r.String())
 			Expect(r.Stderr).To(ContainSubstring("interrupted"))
-			expectNothingLeft(ctx, k, name)
+			expectNoTrace(ctx, k, name)
 		})
 	}
 
@@ -91,6 +97,33 @@ var _ = Describe("A create that is killed", func() {
 		Expect(p.Wait().Code).To(Equal(-1))
 		Expect(engine(ctx).Leftovers(ctx, name)).NotTo(BeEmpty())
 	}
+
+	all, err := steps()
+	for i, step := range all {
+		It(fmt.Sprintf("at step %q leaves nothing that the next command does not remove", step), lengthOf(i, all), func(ctx SpecContext) {
+			Expect(err).NotTo(HaveOccurred())
+			name := harness.Name("kill")
+			k := alone(name)
+			DeferCleanup(k.Delete, name)
+			doomed := *k
+			doomed.Env = append(slices.Clone(k.Env), "KLUSTER_TEST_KILL_AT="+step)
+			Expect(doomed.Run(ctx, "create", "--name", name, "--nodes", "3").Code).To(Equal(-1))
+			k.Must(ctx, "delete", name)
+			expectNoTrace(ctx, k, name)
+		})
+	}
+
+	It("leaves registries that clusters share", harness.Long, func(ctx SpecContext) {
+		k := harness.New()
+		shared := k.LocalRegistry(ctx)
+		name := named(k, "kill")
+		doomed := *k
+		doomed.Env = []string{"KLUSTER_TEST_KILL_AT=readiness"}
+		Expect(doomed.Run(ctx, "create", "--name", name, "--nodes", "1", "--registry").Code).To(Equal(-1))
+		k.Must(ctx, "delete", name)
+		expectNothingLeft(ctx, k, name)
+		Expect(k.Registries(ctx)).To(ContainElement(And(HaveField("Name", shared.Name), HaveField("State", "running"), HaveField("Clusters", Not(ContainElement(name))))))
+	})
 
 	It("is cleaned up by delete", harness.Short, func(ctx SpecContext) {
 		k := harness.New()

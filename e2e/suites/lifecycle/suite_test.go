@@ -5,6 +5,9 @@ package lifecycle_test
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +40,57 @@ func expectNothingLeft(ctx SpecContext, k *harness.Kluster, name string) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(left).To(BeEmpty(), "in the engine")
 	Expect(contexts(k)).NotTo(ContainElement("kluster-"+name), "in the kubeconfig")
+}
+
+// alone is a kluster whose files and processes can be told from all others.
+func alone(name string) *harness.Kluster {
+	GinkgoHelper()
+	k := harness.New()
+	k.Kubeconfig = filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+	k.Env = []string{"TMPDIR=" + GinkgoT().TempDir(), markVariable + "=" + name}
+	return k
+}
+
+// markVariable holds the name of what a process works for, and its children too.
+const markVariable = "KLUSTER_TEST_MARK"
+
+// expectNoTrace is expectNothingLeft of a kluster that is alone: there are also no files
+// but the kubeconfig, and no processes.
+func expectNoTrace(ctx SpecContext, k *harness.Kluster, name string) {
+	GinkgoHelper()
+	expectNothingLeft(ctx, k, name)
+	temp, _ := strings.CutPrefix(k.Env[0], "TMPDIR=")
+	Expect(files(temp)).To(BeEmpty(), "temporary files")
+	Expect(files(filepath.Dir(k.Kubeconfig))).To(HaveEach("kubeconfig"), "files beside the kubeconfig")
+	Expect(processes(markVariable+"="+name)).To(BeEmpty(), "processes")
+}
+
+// files are the names in a folder.
+func files(dir string) []string {
+	GinkgoHelper()
+	entries, err := os.ReadDir(dir)
+	Expect(err).NotTo(HaveOccurred())
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// processes are the command lines of those with a variable in their environment.
+func processes(variable string) []string {
+	GinkgoHelper()
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	Expect(err).NotTo(HaveOccurred())
+	var found []string
+	for _, path := range environments {
+		text, err := os.ReadFile(path) // of a process that has ended there is none
+		if err == nil && slices.Contains(strings.Split(string(text), "\x00"), variable) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
 }
 
 // contexts are the names of the contexts, clusters and users of a kubeconfig

@@ -27,8 +27,8 @@ var _ = Describe("a bundle", Ordered, Serial, harness.Long, func() {
 	)
 
 	BeforeAll(func(ctx SpecContext) {
-		m = newMachine(ctx)
-		file = m.path("kluster.tar")
+		m = &machine{Room: harness.NewRoom(ctx)}
+		file = m.Path("kluster.tar")
 		k := harness.SuiteKluster()
 		r := k.Must(ctx, "bundle", "save", file)
 		AddReportEntry("kluster bundle save", r.Took.Round(100*time.Millisecond).String()+": "+r.Stdout)
@@ -52,7 +52,7 @@ var _ = Describe("a bundle", Ordered, Serial, harness.Long, func() {
 		Expect(m.kluster.Run(ctx, "bundle", "load", file)).To(
 			And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("damaged or cut off"))))
 		Expect(m.images(ctx)).To(BeEmpty())
-		Expect(filepath.Glob(filepath.Join(m.path("home"), ".cache", "kluster", "steps", "*"))).To(BeEmpty())
+		Expect(filepath.Glob(filepath.Join(m.Path("home"), ".cache", "kluster", "steps", "*"))).To(BeEmpty())
 	},
 		Entry("one bit of a layer", NodeTimeout(loadTimeout), func(f *os.File, size int64) func() { return flip(f, size/2) }),
 		Entry("one bit of the programs", NodeTimeout(loadTimeout), func(f *os.File, _ int64) func() { return flip(f, 1<<20) }),
@@ -83,7 +83,7 @@ var _ = Describe("a bundle", Ordered, Serial, harness.Long, func() {
 	}, NodeTimeout(harness.CreateTimeout))
 
 	It("passes the smoke suite", func(ctx SpecContext) {
-		r := m.kluster.Must(ctx, "e2e", "run", "--suite", "smoke", "--create", "--report-dir", m.path("report"))
+		r := m.kluster.Must(ctx, "e2e", "run", "--suite", "smoke", "--create", "--report-dir", m.Path("report"))
 		AddReportEntry("kluster e2e run --suite smoke --create", r.Took.Round(100*time.Millisecond).String())
 		Expect(r.Stdout+r.Stderr).To(ContainSubstring("ok: all 14 specs passed"), r.String())
 	}, NodeTimeout(runTimeout))

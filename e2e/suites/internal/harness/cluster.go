@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -48,11 +49,15 @@ type Machine struct {
 }
 
 // Connect reads the cluster's context from the kubeconfig file.
-func Connect(k *Kluster, name string) (*Cluster, error) {
+func Connect(k *Kluster, name string) (*Cluster, error) { return connect(k, name, nil) }
+
+// connect is Connect with another way to dial, if there is one.
+func connect(k *Kluster, name string, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*Cluster, error) {
 	cfg, err := RESTConfig(k.Kubeconfig, "kluster-"+name)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Dial = dial
 	bounded := rest.CopyConfig(cfg)
 	bounded.Timeout = requestTimeout
 	cs, err := kubernetes.NewForConfig(bounded)
