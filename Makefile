@@ -122,6 +122,11 @@ offline: build engine ## make a bundle, and a cluster of it on a second engine w
 	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
 		go test -count=1 -timeout 120m ./e2e/suites/offline -ginkgo.v
 
+.PHONY: engine-restarts
+engine-restarts: build engine ## end, kill and start an engine of its own under a cluster, and fill its disk (as root)
+	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
+		go test -count=1 -timeout 120m ./e2e/suites/engine -ginkgo.v
+
 .PHONY: bench
 bench: build engine ## measure creates and deletes against the floor (BENCH='-only 1,3 -n 3', KIND=path KIND_IMAGE=name)
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/kluster-bench

@@ -150,3 +150,25 @@ var _ = Describe("A cluster of three control planes", Ordered, Serial, harness.L
 		report("from the start of an engine with live-restore to the first answer of the API", took)
 	}, NodeTimeout(20*time.Minute))
 })
+
+var _ = Describe("A create", Serial, harness.Long, func() {
+	for _, signal := range []string{"TERM", "KILL"} {
+		It("leaves nothing when its engine is restarted (SIG"+signal+")", func(ctx SpecContext) {
+			room := harness.NewRoom(ctx)
+			k := kluster(room)
+			k.Must(ctx, "build", "node-image")
+			p, err := k.Start(ctx, nil, "create", "--name", "races", "--nodes", "3")
+			Expect(err).NotTo(HaveOccurred())
+			Eventually(ctx, func(ctx context.Context) ([]harness.Container, error) {
+				return room.Engine().Containers(ctx, "races")
+			}).WithTimeout(recovery).WithPolling(50 * time.Millisecond).Should(ContainElement(HaveField("Running", true)))
+			room.EndEngine(ctx, signal)
+			room.StartEngine(ctx)
+			r := p.Wait()
+			Expect(r.Code).NotTo(BeZero(), r.String())
+			Expect(room.Engine().Leftovers(ctx, "races")).To(BeEmpty(), r.String())
+			Expect(k.Kubeconfig).NotTo(BeAnExistingFile())
+			k.Must(ctx, "create", "--name", "races", "--nodes", "1")
+		}, NodeTimeout(loadTimeout))
+	}
+})
