@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kluster-project/kluster/internal/nodespec"
@@ -154,6 +157,26 @@ func TestCreateThatIsDeletedSaysSo(t *testing.T) {
 		}
 		if took := time.Since(began); took >= opt.Wait {
 			t.Errorf("it noticed after %v", took)
+		}
+		l.checkGone(t, "c")
+	})
+}
+
+// TestStartOfAClusterThatIsDeleted: it is not waited for.
+func TestStartOfAClusterThatIsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		aStoppedCluster(t, l)
+		m := l.manager(t, l)
+		m.clients = func([]byte) (kubernetes.Interface, dynamic.Interface, error) {
+			if err := deleteC(t, l, l); err != nil {
+				t.Error(err)
+			}
+			return fake.NewClientset(), nil, nil // its nodes are never heard of
+		}
+		_, err := m.Life(t.Context(), LifeOptions{Verb: Start, Cluster: "c", Timeout: time.Hour})
+		if err == nil || !strings.Contains(err.Error(), `cluster "c" was deleted meanwhile`) {
+			t.Errorf("err = %v", err)
 		}
 		l.checkGone(t, "c")
 	})

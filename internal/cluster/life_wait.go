@@ -11,8 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/wait"
+	"github.com/kluster-project/kluster/provider"
 )
 
 // waitReady returns when the machines whose turn it is are what they were before: each
@@ -64,8 +66,10 @@ func (l *lifecycle) reaches(ctx context.Context) error {
 	return err
 }
 
-// until asks again and again, until it is so or ctx ends.
+// until asks again and again, until it is so or ctx ends. A cluster that is deleted
+// meanwhile is not waited for.
 func (l *lifecycle) until(ctx context.Context, so func(context.Context) bool) error {
+	looked := time.Now()
 	for {
 		bounded, cancel := context.WithTimeout(ctx, requestTime)
 		ok := so(bounded)
@@ -73,10 +77,27 @@ func (l *lifecycle) until(ctx context.Context, so func(context.Context) bool) er
 		if ok {
 			return nil
 		}
+		if time.Since(looked) >= deletedLook {
+			looked = time.Now()
+			if l.isDeleted(ctx) {
+				return fmt.Errorf("cluster %q was deleted meanwhile", l.opt.Cluster)
+			}
+		}
 		if !wait.For(ctx, 2*pollEvery) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// isDeleted says whether the machine that holds the cluster's name has gone, or is
+// another by now.
+func (l *lifecycle) isDeleted(ctx context.Context) bool {
+	before := slices.IndexFunc(l.machines, func(n *machine) bool { return isLoadBalancer(n.Node) })
+	if before < 0 {
+		return false
+	}
+	nodes, err := l.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: l.opt.Cluster})
+	return err == nil && !slices.ContainsFunc(nodes, func(n provider.Node) bool { return n.ID == l.machines[before].ID })
 }
 
 // unready says what is not yet as it shall be.
