@@ -95,12 +95,12 @@ func (r *removal) lookAtEtcd(ctx context.Context) error {
 	if r.node != nil && !r.isControl {
 		return nil
 	}
-	if external, err := r.externalEtcd(ctx); err != nil || external {
-		return err
-	}
 	machines := machinesIn(r.had)
 	e, err := r.m.anEtcd(ctx, machines, r.name)
 	if err != nil {
+		if external, e := r.externalEtcd(ctx); e != nil || external {
+			return e
+		}
 		return unfitError(err, "start them first: kluster start %s", r.opt.Cluster)
 	}
 	members, err := e.members(ctx)

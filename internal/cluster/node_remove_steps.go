@@ -65,8 +65,10 @@ func (r *removal) returnToAPI(ctx context.Context) error {
 // sweepTime bounds the last look at the API.
 const sweepTime = 30 * time.Second
 
-// apiServerGrace is how many seconds an API server has to send its clients elsewhere.
-const apiServerGrace = "15"
+// apiServerGrace is how many seconds an API server has to end. It answers what it was
+// asked and sends clients elsewhere at once, and then waits for those that watch, of which
+// some, on its own node, have nowhere to go.
+const apiServerGrace = "5"
 
 // stopServices stops the kubelet, so that it neither registers again nor starts again what
 // is stopped, and then the API server as it wants to be.
