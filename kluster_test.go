@@ -32,6 +32,8 @@ func TestWhatDoesNotExist(t *testing.T) {
 		"Nodes":           func() error { _, err := c.Nodes(ctx); return err },
 		"Stop":            func() error { return c.Stop(ctx) },
 		"StartNodes":      func() error { return c.StartNodes(ctx, "none-worker-1") },
+		"AddNodes":        func() error { _, err := c.AddNodes(ctx, AddOptions{}); return err },
+		"RemoveNodes":     func() error { return c.RemoveNodes(ctx, RemoveOptions{}, "none-worker-1") },
 		"Fault": func() error {
 			_, err := c.Fault(ctx, FaultSpec{Kind: FaultPause, Nodes: []string{"none-worker-1"}})
 			return err
@@ -45,9 +47,10 @@ func TestWhatDoesNotExist(t *testing.T) {
 		}
 	}
 	for name, call := range map[string]func() error{
-		"Delete":            func() error { return c.Delete(ctx) },
-		"WaitGone":          func() error { return c.WaitGone(ctx) },
-		"StopNodes of none": func() error { return c.StopNodes(ctx, StopOptions{}) },
+		"Delete":              func() error { return c.Delete(ctx) },
+		"WaitGone":            func() error { return c.WaitGone(ctx) },
+		"StopNodes of none":   func() error { return c.StopNodes(ctx, StopOptions{}) },
+		"RemoveNodes of none": func() error { return c.RemoveNodes(ctx, RemoveOptions{}) },
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)

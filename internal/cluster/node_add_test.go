@@ -167,7 +167,7 @@ func TestNoKeyIsWhereOthersSeeIt(t *testing.T) {
 
 func TestAddThatFailsLeavesNothing(t *testing.T) {
 	for _, broken := range []string{"await bootstrap", "get --raw /readyz", "api-servers", "balancer"} {
-		t.Run(broken, func(t *testing.T) {
+		inBubble(t, broken, func(t *testing.T) {
 			g := grow(t, 1)
 			before := g.state(t)
 			g.broken = broken
@@ -198,7 +198,7 @@ func TestAddThatFailsLeavesNothing(t *testing.T) {
 func TestAddInterruptedAtEveryStepLeavesNothing(t *testing.T) {
 	for _, role := range []nodespec.Role{nodespec.RoleWorker, nodespec.RoleControlPlane} {
 		for _, step := range AddSteps() {
-			t.Run(string(role)+" "+step, func(t *testing.T) {
+			inBubble(t, string(role)+" "+step, func(t *testing.T) {
 				g := grow(t, 1)
 				before := g.state(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -267,7 +267,7 @@ func TestAddsThatAreRefused(t *testing.T) {
 		"a member of etcd that is silent": {3, func(_ *testing.T, g *growing) { g.silent["c-control-plane-2"] = true },
 			AddOptions{Role: nodespec.RoleControlPlane}, failure.CodeHost, `the member "c-control-plane-2" of etcd does not answer`},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			g := grow(t, tt.nodes)
 			if tt.prepare != nil {
 				tt.prepare(t, g)

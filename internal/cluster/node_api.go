@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,16 +71,18 @@ func (m *Manager) tellAPIServers(ctx context.Context, members []member, balancer
 	for _, s := range servers {
 		addrs = append(addrs, s.Addr.String())
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for _, n := range members {
+	var group sync.WaitGroup // one that cannot be told does not keep the others from it
+	errs := make([]error, len(members)+len(balancer))
+	for i, n := range members {
 		if !slices.Equal(n.told.APIServers, addrs) {
-			group.Go(func() error { return m.tellNode(groupCtx, n, addrs) })
+			group.Go(func() { errs[i] = m.tellNode(ctx, n, addrs) })
 		}
 	}
-	for _, lb := range balancer {
-		group.Go(func() error { return m.tellBalancer(groupCtx, lb, servers) })
+	for i, lb := range balancer {
+		group.Go(func() { errs[len(members)+i] = m.tellBalancer(ctx, lb, servers) })
 	}
-	return group.Wait()
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // tellNode tells one node; one that does not run reads it when it starts.

@@ -150,7 +150,7 @@ func TestRemovalsThatAreRefused(t *testing.T) {
 			}
 		}, failure.CodeUsage, "would be lost: x/data", true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			g := grow(t, 4)
 			g.client.PrependReactor("create", "pods", g.evict)
 			if tt.prepare != nil {
@@ -178,7 +178,7 @@ func TestRemovalsThatAreRefused(t *testing.T) {
 func TestRemovalGoesBack(t *testing.T) {
 	steps := RemoveSteps()
 	for _, step := range steps[:slices.Index(steps, leavesEtcd)+1] {
-		t.Run("interrupted at "+step, func(t *testing.T) {
+		inBubble(t, "interrupted at "+step, func(t *testing.T) {
 			g := grow(t, 3)
 			before := g.state(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -196,7 +196,7 @@ func TestRemovalGoesBack(t *testing.T) {
 		})
 	}
 	for _, broken := range []string{"stop kubelet", "stop --timeout", "/v3/cluster/member/remove"} {
-		t.Run(broken, func(t *testing.T) {
+		inBubble(t, broken, func(t *testing.T) {
 			g := grow(t, 3)
 			before := g.state(t)
 			g.broken = broken

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +32,12 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/provider"
 )
+
+// inBubble is t.Run with time that passes at once.
+func inBubble(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
 
 // growing is a cluster "c" of a lab, made by a create, whose etcd and nodes do what they
 // are told.
