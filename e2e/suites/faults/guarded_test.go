@@ -38,7 +38,7 @@ var _ = Describe("A fault with a guard", Serial, func() {
 	})
 
 	It("is undone in time when kluster is killed at any moment", harness.Long, func(ctx SpecContext) {
-		for _, after := range []time.Duration{20, 60, 100, 150, 200, 250, 300, 400, 600, 1000} {
+		for _, after := range []time.Duration{50, 150, 300, 400, 500, 600, 700, 800, 1000, 1500} {
 			p, err := c.Start(ctx, nil, "fault", "pause", "worker-1", "worker-2", "--cluster", c.Name, "--for", "3s")
 			Expect(err).NotTo(HaveOccurred())
 			time.Sleep(after * time.Millisecond) // the moment is what is tried
@@ -100,13 +100,11 @@ var _ = Describe("A fault with a guard", Serial, func() {
 
 var _ = Describe("The look for overdue faults", harness.Long, Serial, func() {
 	It("costs next to nothing", func(ctx SpecContext) {
-		e := engine(ctx)
 		began := time.Now()
 		for range 20 {
 			Expect(records(ctx, c.Name+"-none")).To(BeEmpty())
 		}
-		report("one such look at the engine", time.Since(began)/20)
-		_ = e
+		AddReportEntry("one such look at the engine", (time.Since(began) / 20).String())
 		began = time.Now()
 		for range 10 {
 			c.Must(ctx, "version")

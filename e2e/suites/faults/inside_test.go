@@ -55,7 +55,7 @@ var _ = Describe("A process that is killed", Serial, func() {
 		before := pidOf(ctx, loadBalancer(), "haproxy")
 		c.Must(ctx, "fault", "kill-process", "lb", "--process", "haproxy", "--cluster", c.Name)
 		Eventually(ctx, pidOf).WithArguments(loadBalancer(), "haproxy").WithTimeout(late).ShouldNot(Or(Equal(before), BeEmpty()))
-		Eventually(ctx, c.Run).WithArguments("kubectl", "--cluster", c.Name, "--", "get", "--raw=/readyz").WithTimeout(late).Should(HaveField("Code", 0))
+		Eventually(ctx, askAPI).WithTimeout(late).Should(Succeed())
 	})
 
 	It("is kept from running for a while, and comes back at once", harness.Long, func(ctx SpecContext) {

@@ -70,7 +70,7 @@ var _ = Describe("A partition", Serial, func() {
 		}
 		Eventually(ctx, asks).WithTimeout(late).Should(BeTrue())
 		// A connection that has one request after the other.
-		slow := fmt.Sprintf("for i in $(seq 60); do printf 'GET /hostname HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; sleep 0.5; done | timeout 40 nc %s %d > /tmp/answers",
+		slow := fmt.Sprintf("for i in $(seq 60); do printf 'GET /hostname HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; sleep 0.5; done | timeout 60 socat - TCP:%s:%d > /tmp/answers",
 			pods[worker(2)].Status.PodIP, harness.WebPort)
 		c.MustExec(ctx, worker(1), "systemd-run", "--collect", "--unit=it-slow", "sh", "-c", slow)
 		DeferCleanup(c.Exec, worker(1), "systemctl", "stop", "it-slow")
@@ -90,12 +90,10 @@ var _ = Describe("A partition", Serial, func() {
 
 	It("cuts the load balancer off", harness.Long, func(ctx SpecContext) {
 		begin(ctx, "partition", "lb", "--for", "5m")
-		Eventually(ctx, c.Run).WithArguments("kubectl", "--cluster", c.Name, "--", "get", "--raw=/readyz", "--request-timeout=3s").
-			WithTimeout(late).Should(HaveField("Code", Not(Equal(0))), "no API from the host")
+		Eventually(ctx, askAPI).WithTimeout(time.Minute).ShouldNot(Succeed(), "no API from the host")
 		canTalk(ctx, worker(1), controlPlane(), true)
 		clearAll(ctx)
-		Eventually(ctx, c.Run).WithArguments("kubectl", "--cluster", c.Name, "--", "get", "--raw=/readyz", "--request-timeout=3s").
-			WithTimeout(time.Minute).Should(HaveField("Code", 0))
+		Eventually(ctx, askAPI).WithTimeout(time.Minute).Should(Succeed())
 	})
 
 	It("ends with the node's run", harness.Long, func(ctx SpecContext) {
@@ -129,10 +127,10 @@ func dropped(ctx context.Context, node string) (packets int) {
 // datagram says whether one gets from a node to another.
 func datagram(ctx context.Context, from, to string) bool {
 	GinkgoHelper()
-	c.MustExec(ctx, to, "systemd-run", "--quiet", "--collect", "--unit=it-listen", "sh", "-c", "timeout 30 nc -lu -w 20 47123 > /tmp/heard")
+	c.MustExec(ctx, to, "systemd-run", "--quiet", "--collect", "--unit=it-listen", "sh", "-c", "rm -f /tmp/heard; exec timeout 30 socat -u UDP-RECV:47123 CREATE:/tmp/heard")
 	defer c.Exec(ctx, to, "systemctl", "stop", "it-listen")
 	Eventually(ctx, c.MustExec).WithArguments(to, "ss", "-lun").WithTimeout(late).Should(ContainSubstring(":47123"))
-	c.Exec(ctx, from, "sh", "-c", "echo word | nc -u -w 1 "+address(to)+" 47123")
-	heard := c.Exec(ctx, to, "cat", "/tmp/heard")
-	return heard.Stdout == "word\n"
+	c.Exec(ctx, from, "sh", "-c", "echo word | socat -u - UDP:"+address(to)+":47123")
+	// It comes at once, if it comes: the engine's network is that of one machine.
+	return c.Exec(ctx, to, "cat", "/tmp/heard").Stdout == "word\n"
 }

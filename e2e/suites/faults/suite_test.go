@@ -100,6 +100,13 @@ func answers(ctx context.Context, from, to string) (bool, error) {
 	return false, fmt.Errorf("asking %s from %s: %s", to, from, r)
 }
 
+// askAPI asks the API through the load balancer whether it is ready.
+func askAPI(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return c.Client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+}
+
 // address is a node's fixed one.
 func address(node string) string {
 	for _, m := range c.Summary.Nodes {
