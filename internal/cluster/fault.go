@@ -237,5 +237,17 @@ func (m *Manager) isThere(ctx context.Context, a fault.Active) (bool, error) {
 		return slices.ContainsFunc(guarded, func(g guardedFault) bool { return g.ID == a.ID }), err
 	}
 	inside, err := m.faultsInside(ctx, a.Cluster)
-	return slices.ContainsFunc(inside, func(o fault.Order) bool { return o.ID == a.ID }), err
+	if err != nil || slices.ContainsFunc(inside, func(o fault.Order) bool { return o.ID == a.ID }) {
+		return err == nil, err
+	}
+	return m.isPaused(ctx, a)
+}
+
+// isPaused says whether a node that a fault has hit is paused: it cannot be asked then,
+// and cannot have undone anything since.
+func (m *Manager) isPaused(ctx context.Context, a fault.Active) (bool, error) {
+	nodes, err := m.machines(ctx, a.Cluster)
+	return slices.ContainsFunc(nodes, func(n provider.Node) bool {
+		return n.State == provider.StatePaused && slices.Contains(a.Nodes, n.Name)
+	}), err
 }

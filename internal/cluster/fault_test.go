@@ -344,6 +344,32 @@ func TestFaultsInNodes(t *testing.T) {
 	}
 }
 
+// TestPausedNodeKeepsItsFaults sees that a fault inside a node that nobody can ask is not
+// taken for one that is undone.
+func TestPausedNodeKeepsItsFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHurting(t)
+		a, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.CPU, Nodes: []string{"worker-1"}, For: 10 * time.Second})
+		if err == nil {
+			_, err = h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1"}, For: 20 * time.Second})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		h.guards.Go(func() { // the node's timer, which is late
+			time.Sleep(21 * time.Second)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			clear(h.orders["c-worker-1"])
+		})
+		if err := h.m.AwaitFault(t.Context(), *a); err != nil || time.Since(began) < 20*time.Second {
+			t.Errorf("undone after %v: %v", time.Since(began), err)
+		}
+		h.guards.Wait()
+	})
+}
+
 func TestRefusedFaultsChangeNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec    fault.Spec
