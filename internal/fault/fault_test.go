@@ -59,15 +59,18 @@ func TestComplete(t *testing.T) {
 	}{
 		"defaults": {
 			Spec{Kind: Partition, Nodes: []string{"worker-1"}},
-			Spec{Kind: Partition, Nodes: []string{"worker-1"}, For: DefaultFor, Params: map[string]string{"direction": "both"}}, nil,
+			Spec{Kind: Partition, Nodes: []string{"worker-1"}, For: DefaultFor, Params: map[string]string{"direction": "both"}},
+			nil,
 		},
 		"once": {
 			Spec{Kind: KillProcess, Nodes: []string{"n"}, Params: map[string]string{"process": "etcd"}},
-			Spec{Kind: KillProcess, Nodes: []string{"n"}, Params: map[string]string{"process": "etcd"}}, nil,
+			Spec{Kind: KillProcess, Nodes: []string{"n"}, Params: map[string]string{"process": "etcd"}},
+			nil,
 		},
 		"unknown kind": {Spec{Kind: "flood", Nodes: []string{"n"}}, Spec{}, []string{`unknown kind of fault "flood" (known: kill, pause, `}},
 		"all at once": {
-			Spec{Kind: Partition, Nodes: []string{"a$(x)", "n", "n"}, For: time.Millisecond, Params: map[string]string{"form": "n", "direction": "up", "from": "n,,m"}}, Spec{},
+			Spec{Kind: Partition, Nodes: []string{"a$(x)", "n", "n"}, For: time.Millisecond, Params: map[string]string{"form": "n", "direction": "up", "from": "n,,m"}},
+			Spec{},
 			[]string{
 				`"a$(x)" is no name of a node`, `node "n" is named twice`, "a fault lasts from 1s to 1h0m0s, not 1ms",
 				`no parameter "form"; did you mean "from"?`, `direction "up": must be one of: both, in, out`, `from "n,,m": "" is no name of a node`,

@@ -125,7 +125,8 @@ func TestTheUndoIsArmedFirst(t *testing.T) {
 		"cpu": {order(fault.CPU, nil), []string{arm, work}, slices.Concat(end, []string{disarm})},
 		"memory": {
 			order(fault.Memory, map[string]string{"size": "1Mi"}),
-			[]string{arm, work}, slices.Concat(end, []string{disarm}),
+			[]string{arm, work},
+			slices.Concat(end, []string{disarm}),
 		},
 		"kubelet again and again": {
 			order(fault.KillProcess, map[string]string{"process": "kubelet"}),

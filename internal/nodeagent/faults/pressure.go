@@ -29,7 +29,7 @@ func burn(ctx context.Context, m *Machine, o fault.Order) error {
 	for range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				for range 1 << 20 { //nolint:revive // it is the work
+				for range 1 << 20 {
 				}
 			}
 		})
