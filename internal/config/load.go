@@ -23,22 +23,31 @@ const maxFileSize = 1 << 20
 // with the flags. The error is an *Invalid, a file that cannot be read
 // included.
 func Load(path string, stdin io.Reader, f Flags, o Options) (*Cluster, error) {
+	name, data, err := ReadFile(path, stdin)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(name, data, f, o)
+}
+
+// ReadFile gives the content of a file, or of stdin when path is "-", and its name for
+// messages. The error is an *Invalid.
+func ReadFile(path string, stdin io.Reader) (name string, data []byte, err error) {
 	name, in := path, stdin
 	if path == "-" {
 		name = "standard input"
 	} else {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, unreadable(path, err)
+			return name, nil, unreadable(path, err)
 		}
 		defer file.Close()
 		in = file
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxFileSize+1))
-	if err != nil {
-		return nil, unreadable(name, err)
+	if data, err = io.ReadAll(io.LimitReader(in, maxFileSize+1)); err != nil {
+		return name, nil, unreadable(name, err)
 	}
-	return Parse(name, data, f, o)
+	return name, data, nil
 }
 
 func unreadable(name string, err error) error {
@@ -60,7 +69,7 @@ func unreadable(name string, err error) error {
 // *Invalid with every problem there is.
 func Parse(name string, data []byte, f Flags, o Options) (*Cluster, error) {
 	p := &problems{file: name, at: map[string]position{}}
-	root, ok := readRoot(data, p)
+	root, ok := readRoot(data, p, "start with apiVersion: "+v1alpha1.APIVersion, "one cluster has one document")
 	if !ok {
 		return nil, p.err()
 	}
@@ -72,8 +81,9 @@ func Parse(name string, data []byte, f Flags, o Options) (*Cluster, error) {
 	return resolve(w, o, p)
 }
 
-// readRoot is the one document of a file.
-func readRoot(data []byte, p *problems) (*yaml.Node, bool) {
+// readRoot is the one document of a file. begin and single are hints for a file that has
+// none, or several.
+func readRoot(data []byte, p *problems, begin, single string) (*yaml.Node, bool) {
 	if complaint := notText(data); complaint != "" {
 		p.add("", "", "%s", complaint)
 		return nil, false
@@ -85,13 +95,13 @@ func readRoot(data []byte, p *problems) (*yaml.Node, bool) {
 		p.at[""] = syntax.at
 		p.add("", "", "%s", syntax.message)
 	case len(roots) == 0:
-		p.add("", "start with apiVersion: "+v1alpha1.APIVersion, "the file is empty")
+		p.add("", begin, "the file is empty")
 	case len(roots) > 1:
 		p.at[""] = position{roots[1].Line, roots[1].Column}
-		p.add("", "one cluster has one document", "the file holds %d YAML documents", len(roots))
+		p.add("", single, "the file holds %d YAML documents", len(roots))
 	case roots[0].Kind != yaml.MappingNode:
 		p.at[""] = position{roots[0].Line, roots[0].Column}
-		p.add("", "start with apiVersion: "+v1alpha1.APIVersion, "must be a mapping, not a %s", kindName(roots[0]))
+		p.add("", begin, "must be a mapping, not a %s", kindName(roots[0]))
 	default:
 		return roots[0], true
 	}
