@@ -18,7 +18,7 @@ import (
 
 const (
 	// faultExecTime bounds one exchange with a node about its faults.
-	faultExecTime = 30 * time.Second
+	faultExecTime = time.Minute
 	// faultUndoTime bounds the undoing of a fault that failed or is not wanted any more.
 	faultUndoTime = 30 * time.Second
 	// faultPatience is how much later than it should a fault may be undone.

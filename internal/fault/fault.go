@@ -24,6 +24,10 @@ const (
 	Kill        Kind = "kill"
 	Pause       Kind = "pause"
 	Partition   Kind = "partition"
+	Latency     Kind = "latency"
+	Loss        Kind = "loss"
+	Bandwidth   Kind = "bandwidth"
+	DiskFull    Kind = "disk-full"
 	KillProcess Kind = "kill-process"
 	CPU         Kind = "cpu"
 	Memory      Kind = "memory"
@@ -96,9 +100,12 @@ const (
 	Out  = "out"
 )
 
+// fromParam is the other side.
+var fromParam = Param{Name: ParamFrom, Word: "NODE,...", Help: "the machines on the other side (default: all others of the cluster)", Check: checkNames}
+
 // between are the parameters of every kind with Between.
 var between = []Param{
-	{Name: ParamFrom, Word: "NODE,...", Help: "the machines on the other side (default: all others of the cluster)", Check: checkNames},
+	fromParam,
 	{Name: ParamDirection, Words: []string{Both, In, Out}, Default: Both, Help: "what is hit: both ways, what comes in to the nodes named, or what goes out of them"},
 }
 

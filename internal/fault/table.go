@@ -1,6 +1,10 @@
 package fault
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kluster-project/kluster/internal/nodespec"
+)
 
 // Names of parameters.
 const (
@@ -23,6 +27,33 @@ var table = []Info{
 		Kind: Partition, Help: "cut nodes off from the other machines of the cluster",
 		Undo: ByNode, Undone: "the packet rules are removed", Takes: machines, Between: true, Params: between,
 		Limits: "the host still reaches the nodes; what is sent to the other side vanishes, but UDP senders on the cut node itself hear EPERM",
+	},
+	{
+		Kind: Latency, Help: "have what other machines send to nodes arrive late",
+		Undo: ByNode, Undone: "packets arrive at once again", Takes: machines, Between: true,
+		Params: []Param{
+			fromParam,
+			{Name: ParamDelay, Word: "TIME", Default: "100ms", Help: "how much longer a round trip takes", Check: checkDelay},
+			{Name: ParamJitter, Word: "TIME", Default: "0s", Help: "how far single packets are from that, either way; their order is kept", Check: checkDelay},
+		},
+		Limits: "the delay is in one direction, so that a round trip is late once, or twice between two nodes that are both late",
+	},
+	{
+		Kind: Loss, Help: "lose some of the packets between nodes and the other machines",
+		Undo: ByNode, Undone: "the packet rules are removed", Takes: machines, Between: true,
+		Params: slices.Concat(between, []Param{{Name: ParamPercent, Word: "N", Default: "10", Help: "how many of a hundred packets, in each direction", Check: checkPercent}}),
+		Limits: "each packet is lost or not whatever became of the one before it; packets between machines of one host hold up to 64 KiB, so that fewer are lost than on a wire, and more at a time",
+	},
+	{
+		Kind: Bandwidth, Help: "limit what goes between nodes and the other machines",
+		Undo: ByNode, Undone: "the queue and the packet rules are removed", Takes: machines, Between: true,
+		Params: slices.Concat(between, []Param{{Name: ParamRate, Word: "RATE", Default: "10mbit", Help: `bits per second in each direction, "512kbit" or "10mbit"`, Check: checkRate}}),
+		Limits: "what leaves waits its turn; of what arrives, what is too much is lost, but for as much as has a second to arrive",
+	},
+	{
+		Kind: DiskFull, Help: "fill the disk of etcd's data on control planes, until every write fails (ENOSPC)",
+		Undo: ByNode, Undone: "there is space again and etcd is started", Takes: []nodespec.Role{nodespec.RoleControlPlane},
+		Limits: "etcd is started again before and after it, with its data on a file system of its own, so that the host's disk is never filled",
 	},
 	{
 		Kind: KillProcess, Help: "kill one process of nodes (SIGKILL), once or for a while whenever it comes back",

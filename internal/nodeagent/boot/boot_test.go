@@ -14,7 +14,7 @@ import (
 var repairs = []string{
 	"user-namespace", "cgroup-mounts-writable", "mount-setuid", "shared-mounts", "cgroup-v1-unscoped",
 	"cgroup-v1-misc", "cgroup-v1-unified", "cgroup-v1-kubelet", "booted-mark", "machine-id", "product-files", "kernel-log",
-	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment", "authorities", "static-pods",
+	"kernel-parameters", "addresses", "iptables-alternative", "dns", "proxy-environment", "authorities", "etcd-data", "static-pods",
 	"runtime-configuration", "kubelet-runtime", "pod-network-configuration",
 }
 

@@ -93,6 +93,11 @@ var Steps = []Step{
 		Run: trustAuthorities,
 	},
 	{
+		Name: "etcd-data", Needed: true, When: (*Machine).hasEtcdElsewhere,
+		Why: "a restart has cut a disk-full fault short, and etcd would begin without the data that it has acknowledged",
+		Run: takeEtcdBack,
+	},
+	{
 		Name: "static-pods", Needed: true, When: (*Machine).isControlPlane,
 		Why: "the kubelet looks for a folder of static pods that is missing every 20 seconds only",
 		Run: makeManifestsFolder,

@@ -58,6 +58,10 @@ type kind struct {
 // kinds are those that happen inside a node.
 var kinds = map[fault.Kind]kind{
 	fault.Partition:   {check: checkPartition, apply: cutOff, undo: reunite},
+	fault.Latency:     {check: checkLatency, apply: lateBy, work: keepBack, undo: onTime},
+	fault.Loss:        {check: checkLoss, apply: lose, undo: loseNoMore},
+	fault.Bandwidth:   {check: checkBandwidth, apply: slow, undo: fast},
+	fault.DiskFull:    {check: checkDisk, apply: fillDisk, undo: emptyDisk},
 	fault.KillProcess: {check: checkKill, apply: killOnce, work: killAgain, undo: restart},
 	fault.CPU:         {work: burn},
 	fault.Memory:      {check: checkMemory, work: fill},

@@ -77,45 +77,16 @@ func emptied(id string) string {
 // partitionRules is the text for nft that drops what goes to and comes from the peers
 // and their pods.
 func partitionRules(o fault.Order) (string, error) {
-	var from, to []netip.Prefix
-	for _, p := range o.Peers {
-		all, err := routesVia(p.Addrs)
-		if err != nil {
-			return "", err
-		}
-		for _, a := range p.Addrs {
-			all = append(all, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
-		}
-		if p.In {
-			from = append(from, all...)
-		}
-		if p.Out {
-			to = append(to, all...)
-		}
+	from, to, err := sides(o)
+	if err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%stable inet %s {\n", emptied(o.ID), partitionTable(o.ID))
-	chain(&b, "arrival", "prerouting", onArrival, "saddr", from)
-	chain(&b, "leaving", "postrouting", onLeaving, "daddr", to)
+	rules(&b, "arrival", fmt.Sprintf("prerouting priority %d", onArrival), among("saddr", from), "counter drop")
+	rules(&b, "leaving", fmt.Sprintf("postrouting priority %d", onLeaving), among("daddr", to), "counter drop")
 	b.WriteString("}\n")
 	return b.String(), nil
-}
-
-// chain drops packets that have an address among some.
-func chain(b *strings.Builder, name, hook string, priority int, field string, among []netip.Prefix) {
-	if len(among) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "\tchain %s {\n\t\ttype filter hook %s priority %d; policy accept;\n", name, hook, priority)
-	for _, f := range []struct {
-		family string
-		v4     bool
-	}{{"ip", true}, {"ip6", false}} {
-		if set := setOf(among, f.v4); set != "" {
-			fmt.Fprintf(b, "\t\t%s %s %s counter drop\n", f.family, field, set)
-		}
-	}
-	b.WriteString("\t}\n")
 }
 
 // setOf is the prefixes of one family as an nftables set, without any that lies in
