@@ -67,6 +67,8 @@ fuzz: ## let each fuzz test look for new inputs, for FUZZTIME (their known ones 
 	go test ./internal/config -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPatches$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/config -run='^$$' -fuzz='^FuzzPort$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/scenario -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
+	go test ./internal/nodeagent/delay -run='^$$' -fuzz='^FuzzMessages$$' -fuzztime=$(FUZZTIME)
 	go test ./internal/kubeconfig -run='^$$' -fuzz='^FuzzMerge$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/report -run='^$$' -fuzz='^FuzzParse$$' -fuzztime=$(FUZZTIME)
 	go test ./e2e/runner -run='^$$' -fuzz='^FuzzJournal$$' -fuzztime=$(FUZZTIME)

@@ -66,7 +66,7 @@ var layers = []layer{
 	{"siblings", []string{"provider", "node-image", "e2e", "internal/nodeagent"}},
 	{"views", []string{"internal/logs", "internal/doctor", "internal/registries"}},
 	{"cluster", []string{"internal/cluster"}},
-	{"runs", []string{"internal/e2e"}},
+	{"runs", []string{"internal/e2e", "internal/scenario"}},
 	{"local", []string{"internal/local"}},
 	{"users' sides", []string{"internal/cli", ""}}, // the command and the public package
 	{"bench", []string{"internal/bench"}},

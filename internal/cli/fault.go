@@ -10,12 +10,12 @@ import (
 )
 
 func newFaultCmd(a *app) *cobra.Command {
-	children := make([]*cobra.Command, 0, len(fault.Kinds())+3)
+	children := make([]*cobra.Command, 0, len(fault.Kinds())+4)
 	for _, info := range fault.Kinds() {
 		children = append(children, newFaultKindCmd(a, info))
 	}
 	return newGroupCmd("fault", "Hurt nodes on purpose, for a while",
-		append(children, newFaultListCmd(a), newFaultClearCmd(a), newFaultGuardCmd(a))...)
+		append(children, newFaultRunCmd(a), newFaultListCmd(a), newFaultClearCmd(a), newFaultGuardCmd(a))...)
 }
 
 // overdueTime bounds what a verb spends on faults of others before its own work.
