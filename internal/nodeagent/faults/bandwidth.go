@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,16 +53,18 @@ func checkBandwidth(ctx context.Context, m *Machine, o fault.Order) error {
 	if _, err := m.Output(ctx, text, "nft", "--check", "--file", "-"); err != nil {
 		return refuse("its kernel does not take the packet rules: %v", err)
 	}
-	if err := addSink(); err != nil {
+	if !leaves(o) {
+		return nil
+	}
+	probe := "kl-" + short(o.ID)
+	if err := addLink(probe, probe+"-e"); err != nil {
 		return err
 	}
-	if _, err := m.Output(ctx, "", "tc", "qdisc", "replace", "dev", sink, "root", "handle", rateQueue, "htb"); err != nil {
+	_, err = m.Output(ctx, "", "tc", "qdisc", "replace", "dev", probe, "root", "handle", rateQueue, "htb")
+	if err != nil {
 		err = refuse("its kernel has no CONFIG_NET_SCH_HTB, which makes what leaves wait (without it: --%s %s): %v", fault.ParamDirection, fault.In, err)
-		if leaves(o) {
-			return err
-		}
 	}
-	return removeSink()
+	return errors.Join(err, removeLink(probe))
 }
 
 func leaves(o fault.Order) bool {

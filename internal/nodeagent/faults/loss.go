@@ -99,7 +99,7 @@ func checkRules(ctx context.Context, m *Machine, text string) error {
 }
 
 func lose(ctx context.Context, m *Machine, o fault.Order) error {
-	if err := addSink(); err != nil {
+	if err := addLink(sink, sinkEnd); err != nil {
 		return err
 	}
 	text, err := lossRules(o, sink)
@@ -114,19 +114,20 @@ func loseNoMore(ctx context.Context, m *Machine, o fault.Order) error {
 	if _, err := m.Output(ctx, noTables(o.ID), "nft", "--file", "-"); err != nil {
 		return err
 	}
-	return removeSink()
+	return removeLink(sink)
 }
 
-var addSink = func() error {
-	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: sink}, PeerName: sinkEnd})
+// addLink makes a pair of links that are down.
+func addLink(name, end string) error {
+	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: end})
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("making the link that swallows packets: %w", err)
+		return fmt.Errorf("making the link %s: %w", name, err)
 	}
 	return nil
 }
 
-var removeSink = func() error {
-	link, err := netlink.LinkByName(sink)
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return nil
 	}
@@ -134,7 +135,7 @@ var removeSink = func() error {
 		err = netlink.LinkDel(link)
 	}
 	if err != nil {
-		return fmt.Errorf("removing the link that swallows packets: %w", err)
+		return fmt.Errorf("removing the link %s: %w", name, err)
 	}
 	return nil
 }
