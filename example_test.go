@@ -3,7 +3,6 @@ package kluster_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"time"
 
@@ -17,27 +16,21 @@ func Example() {
 	defer cancel()
 	engine, err := kluster.Connect(ctx, kluster.Options{Log: os.Stderr})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	cluster, err := engine.Create(ctx, kluster.CreateOptions{Name: "mine", ControlPlanes: 1, Workers: 1, Ephemeral: true})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
-	defer func() {
-		if err := cluster.Delete(context.WithoutCancel(ctx)); err != nil {
-			log.Print(err)
-		}
-	}()
+	defer cluster.Delete(context.WithoutCancel(ctx)) //nolint:errcheck // an example
 	if err := cluster.StopNodes(ctx, kluster.StopOptions{}, "mine-worker-1"); err != nil {
-		log.Print(err)
-		return
+		panic(err)
 	}
 	if err := cluster.WaitNodeNotReady(ctx, "mine-worker-1"); err != nil {
-		log.Print(err)
-		return
+		panic(err)
 	}
 	if err := cluster.StartNodes(ctx, "mine-worker-1"); err != nil {
-		log.Print(err)
+		panic(err)
 	}
 }
 
@@ -46,7 +39,7 @@ func ExampleEngine_Create() {
 	ctx := context.Background()
 	engine, err := kluster.Connect(ctx, kluster.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	cluster, err := engine.Create(ctx, kluster.CreateOptions{
 		Name: "dual",
@@ -57,7 +50,7 @@ func ExampleEngine_Create() {
 		Kubeconfig: "kubeconfig.yaml",
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(cluster.Name())
 }
@@ -67,15 +60,15 @@ func ExampleEngine_Open() {
 	ctx := context.Background()
 	engine, err := kluster.Connect(ctx, kluster.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	cluster, err := engine.Open(ctx, "mine")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	nodes, err := cluster.Nodes(ctx)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, n := range nodes {
 		fmt.Println(n.Name, n.Role, n.State)
@@ -87,11 +80,11 @@ func ExampleCluster_StopNodes() {
 	ctx := context.Background()
 	engine, err := kluster.Connect(ctx, kluster.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	cluster, err := engine.Open(ctx, "mine")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, name := range []string{"mine-control-plane-1", "mine-control-plane-2"} {
 		if err := cluster.StopNodes(ctx, kluster.StopOptions{}, name); err != nil {
@@ -99,7 +92,7 @@ func ExampleCluster_StopNodes() {
 		}
 	}
 	if err := cluster.Start(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 }
 
@@ -108,24 +101,24 @@ func ExampleCluster_Fault() {
 	ctx := context.Background()
 	engine, err := kluster.Connect(ctx, kluster.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	cluster, err := engine.Open(ctx, "mine")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fault, err := cluster.Fault(ctx, kluster.FaultSpec{
 		Kind: kluster.FaultPartition, Nodes: []string{"mine-control-plane-1"}, For: time.Minute,
 		Params: map[string]string{"direction": "in"},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	// ... what is tested ...
 	if err := fault.Undo(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	if err := cluster.WaitReady(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 }

@@ -53,7 +53,7 @@ kluster start does. Addresses, ports and data stay.`}
 	pauseLife = lifeVerb{cluster.Pause, "paused", "Freeze all machines of a cluster, which then use no processor",
 		`Freezes every process of a cluster where it is. It keeps its memory and uses no
 processor; connections to it stay open and are not answered. kluster resume
-lets it go on. A restart of the engine starts it anew instead.`}
+lets it go on.`}
 	resumeLife = lifeVerb{cluster.Resume, "ready", "Let a paused cluster go on, and wait until it is ready",
 		`Lets the machines of a cluster that are paused go on, and waits until every node
 was heard of since and is Ready. Machines that are stopped stay so.`}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,7 +38,7 @@ func (l *lifecycle) isReady(ctx context.Context) error {
 		}
 	}
 	if len(down) > 0 {
-		return fmt.Errorf("%s", strings.Join(down, "; "))
+		return errors.New(strings.Join(down, "; "))
 	}
 	if err := l.reaches(ctx); err != nil {
 		return err
@@ -46,7 +47,7 @@ func (l *lifecycle) isReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTime)
 	defer cancel()
 	if why := l.unready(ctx); len(why) > 0 {
-		return fmt.Errorf("%s", strings.Join(why, "; "))
+		return errors.New(strings.Join(why, "; "))
 	}
 	return l.each(isControlPlaneMachine, func(n *machine) error { return l.ownAPIServes(ctx, n) })
 }

@@ -35,6 +35,22 @@ func TestStatusOfAClustersLife(t *testing.T) {
 	}
 }
 
+func TestStatusOfAPausedCluster(t *testing.T) {
+	p := engine(t)
+	running(t, p, "c")
+	if err := p.WriteFile("c-control-plane-1", nodespec.ReadyFile, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ node, want string }{{"c-worker-1", "degraded"}, {"c-control-plane-1", "degraded"}, {"c-lb", "paused"}} {
+		if err := p.PauseNode(t.Context(), step.node); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := manager(t, p).Inspect(t.Context(), "c"); err != nil || info.Status != step.want {
+			t.Errorf("with %s paused: %s, %v; want %s", step.node, info.Status, err, step.want)
+		}
+	}
+}
+
 func TestStatusBeforeAClusterIsMade(t *testing.T) {
 	p := engine(t)
 	self, dead := creators(t)
