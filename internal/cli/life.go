@@ -30,15 +30,18 @@ type lifeVerb struct {
 
 // The verbs on whole clusters.
 var (
-	stopLife = lifeVerb{cluster.Stop, "stopped", "Stop all machines of a cluster, which keep what they have",
+	stopLife = lifeVerb{
+		cluster.Stop, "stopped", "Stop all machines of a cluster, which keep what they have",
 		`Stops all machines of a cluster at once. Names, addresses, ports, volumes and
 images stay: kluster start makes it the same cluster again, also after the
 engine or the host were restarted. Nothing starts a cluster that was stopped
 but that.
 
 Shared registries go on. A cluster that is paused is let go on first, for what
-is paused does not hear that it shall stop.`}
-	startLife = lifeVerb{cluster.Start, "ready", "Start all machines of a cluster, and wait until it is ready",
+is paused does not hear that it shall stop.`,
+	}
+	startLife = lifeVerb{
+		cluster.Start, "ready", "Start all machines of a cluster, and wait until it is ready",
 		`Starts the machines of a cluster that do not run, all at once, with the shared
 registries that it uses, and waits until every node has said since that it is
 Ready and every API server serves. Machines that are paused go on.
@@ -46,17 +49,24 @@ Ready and every API server serves. Machines that are paused go on.
 It is the same cluster: addresses, ports, certificates and data are those from
 before. An --ephemeral cluster can be stopped and started like any other; what
 it does not survive is a power cut or a crash of the host, after which its etcd
-may not start.`}
-	restartLife = lifeVerb{cluster.Restart, "ready", "Stop and start all machines of a cluster, and wait until it is ready",
+may not start.`,
+	}
+	restartLife = lifeVerb{
+		cluster.Restart, "ready", "Stop and start all machines of a cluster, and wait until it is ready",
 		`Stops all machines of a cluster at once, starts them at once, and waits as
-kluster start does. Addresses, ports and data stay.`}
-	pauseLife = lifeVerb{cluster.Pause, "paused", "Freeze all machines of a cluster, which then use no processor",
+kluster start does. Addresses, ports and data stay.`,
+	}
+	pauseLife = lifeVerb{
+		cluster.Pause, "paused", "Freeze all machines of a cluster, which then use no processor",
 		`Freezes every process of a cluster where it is. It keeps its memory and uses no
 processor; connections to it stay open and are not answered. kluster resume
-lets it go on.`}
-	resumeLife = lifeVerb{cluster.Resume, "ready", "Let a paused cluster go on, and wait until it is ready",
+lets it go on.`,
+	}
+	resumeLife = lifeVerb{
+		cluster.Resume, "ready", "Let a paused cluster go on, and wait until it is ready",
 		`Lets the machines of a cluster that are paused go on, and waits until every node
-was heard of since and is Ready. Machines that are stopped stay so.`}
+was heard of since and is Ready. Machines that are stopped stay so.`,
+	}
 )
 
 func newLifeCmd(a *app, v lifeVerb, runs ...func(context.Context, *app, lifeVerb, *lifeOptions) error) *cobra.Command {

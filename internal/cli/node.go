@@ -19,25 +19,32 @@ func newNodeCmd(a *app) *cobra.Command {
 
 // The verbs on nodes.
 var (
-	stopNode = lifeVerb{cluster.Stop, "stopped", "Stop nodes, which keep what they have",
+	stopNode = lifeVerb{
+		cluster.Stop, "stopped", "Stop nodes, which keep what they have",
 		`Stops nodes all at once, without draining them: to Kubernetes it is a machine
 that is switched off. Its pods are elsewhere after some minutes, if they may run
 elsewhere. A node that was stopped starts again only with kluster node start or
 kluster start; not with the engine or the host.
 
 Control planes whose end would leave etcd without a majority of its members are
-not stopped, unless --force is given: the API would be away.`}
-	startNode = lifeVerb{cluster.Start, "ready", "Start nodes, and wait until they are Ready",
+not stopped, unless --force is given: the API would be away.`,
+	}
+	startNode = lifeVerb{
+		cluster.Start, "ready", "Start nodes, and wait until they are Ready",
 		`Starts nodes all at once and waits until each has said since that it is Ready,
-and its API server serves if it has one. Nodes that are paused go on.`}
-	restartNode = lifeVerb{cluster.Restart, "ready", "Stop nodes and start them, one after the other",
+and its API server serves if it has one. Nodes that are paused go on.`,
+	}
+	restartNode = lifeVerb{
+		cluster.Restart, "ready", "Stop nodes and start them, one after the other",
 		`The engine stops each node and starts it again: it is a machine that is switched
 off and on, and does not know of it. The next node follows when the node is
 Ready. kluster node reboot is the same from inside, by the node's own systemd.
 
 Control planes are not restarted when etcd would be without a majority of its
-members meanwhile because another one is down, unless --force is given.`}
-	rebootNode = lifeVerb{cluster.Reboot, "ready", "Let nodes reboot themselves, one after the other",
+members meanwhile because another one is down, unless --force is given.`,
+	}
+	rebootNode = lifeVerb{
+		cluster.Reboot, "ready", "Let nodes reboot themselves, one after the other",
 		`Each node's own systemd ends all its services and then itself, as systemctl
 reboot does on a machine, and the engine starts what has ended by itself. The
 next node follows when the node is Ready. kluster node restart is the same from
@@ -46,7 +53,8 @@ and so what a test of reboots sees: inhibitors, shutdown units and the restart
 policy of the engine take part in a reboot, and only units in a restart.
 
 Control planes are not rebooted when etcd would be without a majority of its
-members meanwhile because another one is down, unless --force is given.`}
+members meanwhile because another one is down, unless --force is given.`,
+	}
 )
 
 const nodesLong = `

@@ -430,7 +430,7 @@ func TestStartBringsRegistriesBack(t *testing.T) {
 	if _, err := l.do(t, LifeOptions{Verb: Start}); err != nil {
 		t.Fatal(err)
 	}
-	nodes, err := l.Provider.Nodes(t.Context(), provider.Selector{registries.Label: ""})
+	nodes, err := l.Nodes(t.Context(), provider.Selector{registries.Label: ""})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func toldSince(n *corev1.Node, since time.Time) bool {
 // renewedSince says whether a kubelet that goes on has been heard of. It tells of its
 // node's status only every few minutes, when that has not changed.
 func renewedSince(lease *coordinationv1.Lease, since time.Time) bool {
-	return lease != nil && lease.Spec.RenewTime != nil && lease.Spec.RenewTime.Time.After(since)
+	return lease != nil && lease.Spec.RenewTime != nil && lease.Spec.RenewTime.After(since)
 }
 
 // hasNoPodNetwork says whether the node was made without one: then it is Ready only if
