@@ -66,7 +66,7 @@ var _ = Describe("A whole cluster that goes away", Serial, func() {
 	}
 })
 
-var _ = Describe("A cluster that is paused", Serial, harness.Short, func() {
+var _ = Describe("A cluster that is paused", Serial, harness.Long, func() {
 	It("goes on where it was", func(ctx SpecContext) {
 		e := engine(ctx)
 		ns := c.Namespace(ctx)
