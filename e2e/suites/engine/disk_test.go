@@ -46,11 +46,10 @@ var _ = Describe("A disk that is full", Serial, harness.Long, func() {
 		k := harness.New()
 		disk := harness.SmallDisk(20 << 20)
 		k.Env = []string{"KLUSTER_CACHE=" + disk, "TMPDIR=" + GinkgoT().TempDir()}
-		before := imagesOf(ctx)
 		// Of a version that no engine has an image of, so that it is built.
 		r := k.Run(ctx, "build", "node-image", "--kubernetes-version", "v1.34.4")
 		Expect(r).To(full("hint: .* needs .* in the cache"), r.String())
-		Expect(imagesOf(ctx)).To(Equal(before))
+		Expect(imagesOf(ctx)).NotTo(ContainElement(ContainSubstring(":v1.34.4-")))
 		left, err := filepath.Glob(filepath.Join(disk, "*", "*.tmp*"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(BeEmpty())
