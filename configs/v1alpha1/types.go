@@ -25,6 +25,11 @@ type Cluster struct {
 	// does not wait for the disk, and container logs are kept short. A node that is
 	// killed still loses nothing. Default: false.
 	Ephemeral *bool `json:"ephemeral,omitempty"`
+	// Whether the cluster refuses and hides more than Kubernetes does by itself: Pod
+	// Security "baseline" in namespaces that say nothing else, Secrets encrypted in
+	// etcd, kubelets' certificates verified, anonymous requests for nothing but health.
+	// Default: false.
+	Hardened *bool `json:"hardened,omitempty"`
 	// Nodes of the cluster, at most 32, at least one of them a control plane,
 	// but not two of them. Default: one control plane.
 	Nodes []Node `json:"nodes,omitempty" jsonschema:"maxItems=32"`

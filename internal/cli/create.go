@@ -43,6 +43,10 @@ each node can have its own.
 some 2 MiB of logs are kept. Such a cluster does not survive a power cut or a
 crash of the host; a node that is killed or restarted still loses nothing.
 
+--hardened refuses pods beyond Pod Security's "baseline" in namespaces whose
+labels say nothing else, encrypts Secrets in etcd, has API servers verify
+kubelets, and answers anonymous requests for health alone (docs/security.md).
+
 --port 8080:80 publishes a port of the cluster's Services of type LoadBalancer
 on 127.0.0.1: port 8080 of the host then leads to port 80 of the first of them
 that answers there. A Linux host reaches them by their own addresses, too.
@@ -71,7 +75,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 		run = runs[0]
 	}
 	var nodes, controlPlanes, workers int
-	var ephemeral bool
+	var ephemeral, hardened bool
 	cmd := &cobra.Command{
 		Use:     "create",
 		Short:   "Create a cluster",
@@ -83,6 +87,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 			opts.flags.ControlPlanes = given(cmd, "control-planes", &controlPlanes)
 			opts.flags.Workers = given(cmd, "workers", &workers)
 			opts.flags.Ephemeral = given(cmd, "ephemeral", &ephemeral)
+			opts.flags.Hardened = given(cmd, "hardened", &hardened)
 			return a.traced(cmd.Context(), opts.trace, func(ctx context.Context) error { return run(ctx, a, opts) })
 		},
 	}
@@ -98,6 +103,7 @@ func newCreateCmd(a *app, runs ...func(context.Context, *app, *createOptions) er
 	f.StringVar(&opts.flags.OCIRuntime, "oci-runtime", "", "OCI runtime of all nodes: "+strings.Join(cri.OCINames(), ", ")+" (default: the file's, else runc)")
 	f.StringArrayVar(&opts.flags.Mirrors, "registry-mirror", nil, "`REGISTRY=URL` to ask for images of a registry before itself; several times for several")
 	f.BoolVar(&ephemeral, "ephemeral", false, "spare the disk: etcd does not wait for it, container logs are short")
+	f.BoolVar(&hardened, "hardened", false, "refuse and hide more: Pod Security baseline, encrypted Secrets, verified kubelets")
 	f.StringSliceVar(&opts.flags.Addons, "addon", nil, "install this add-on too (repeatable)")
 	f.StringArrayVarP(&opts.flags.Ports, "port", "p", nil, "port of the host for Services of type LoadBalancer: `[ADDRESS:]HOSTPORT:PORT`, also with @loadbalancer behind it (repeatable)")
 	f.BoolVar(&opts.flags.Registry, "registry", false, "share the local registry: what is pushed to localhost:5001 can be used by that name")

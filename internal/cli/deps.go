@@ -46,6 +46,8 @@ type Clusters interface {
 	// Prune removes what no cluster uses.
 	Prune(ctx context.Context, opt cluster.PruneOptions) (*cluster.Pruned, error)
 	Kubeconfig(ctx context.Context, name string, internal bool) ([]byte, error)
+	// UserKubeconfig gives one that may do what roles grant to a user.
+	UserKubeconfig(ctx context.Context, opt cluster.UserOptions) ([]byte, error)
 	Load(ctx context.Context, opt cluster.LoadOptions) error
 	// Addons lists add-ons, and with a cluster which of them it has.
 	Addons(ctx context.Context, name string) ([]cluster.AddonInfo, error)

@@ -267,6 +267,10 @@ func (f *fakeClusters) Kubeconfig(_ context.Context, name string, internal bool)
 	return fmt.Appendf(nil, "current-context: %s\ninternal: %v\n", cluster.ContextName(name), internal), nil
 }
 
+func (f *fakeClusters) UserKubeconfig(_ context.Context, opt cluster.UserOptions) ([]byte, error) {
+	return fmt.Appendf(nil, "user: %s\ngroups: %s\nexpires: %v\n", opt.User, strings.Join(opt.Groups, " "), opt.Expires), nil
+}
+
 // CreateRegistries makes none that stay.
 func (f *fakeClusters) CreateRegistries(_ context.Context, opt cluster.RegistryOptions) ([]registries.Info, error) {
 	if os.Getenv("FAKE_ERROR") == "port" {

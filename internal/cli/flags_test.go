@@ -27,12 +27,12 @@ func TestCreateFlags(t *testing.T) {
 		"all": {
 			[]string{
 				"--name=x", "--nodes=3", "--control-planes=3", "--workers=0", "--config=f", "--image=i",
-				"--kubernetes-version=v1.35.4", "--kubeconfig=k", "--wait=1m", "--retain", "--ephemeral", "-ojson",
+				"--kubernetes-version=v1.35.4", "--kubeconfig=k", "--wait=1m", "--retain", "--ephemeral", "--hardened", "-ojson",
 				"--registry", "--cache=docker.io", "--cache=a.example=http://b.example",
 			},
 			createOptions{
 				flags: config.Flags{
-					Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none, Ephemeral: &yes,
+					Name: "x", Image: "i", KubernetesVersion: "v1.35.4", Nodes: &three, ControlPlanes: &three, Workers: &none, Ephemeral: &yes, Hardened: &yes,
 					Registry: true, Caches: []string{"docker.io", "a.example=http://b.example"},
 				},
 				file: "f", kubeconfig: "k", wait: time.Minute, retain: true,

@@ -203,6 +203,9 @@ func (c *creation) summary(ctx context.Context) (*Summary, error) {
 	if c.cfg.Ephemeral {
 		c.note(ephemeralNote)
 	}
+	for _, note := range exposed(c.cfg.Networking) {
+		c.note(note)
+	}
 	c.noteRuntimes()
 	nodes, err := c.m.Nodes(ctx, c.cfg.Name)
 	if err != nil {

@@ -16,6 +16,7 @@ type facts struct {
 	Runtime    string         `json:"runtime"` // the node's own
 	Subnets    []netip.Prefix `json:"subnets"`
 	Ephemeral  bool           `json:"ephemeral,omitempty"`
+	Hardened   bool           `json:"hardened,omitempty"`
 	// Kubeconfig is the absolute path of the file that the create merged its
 	// entry into.
 	Kubeconfig string `json:"kubeconfig,omitempty"`

@@ -26,12 +26,17 @@ func (c *creation) makeCertificates(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var key []byte
+	if c.cfg.Hardened {
+		key = make([]byte, kubeadm.EncryptionKeySize)
+		_, _ = rand.Read(key) // it never fails
+	}
 	c.kubeadm, err = kubeadm.Render(kubeadm.Input{
 		Cluster: c.cfg, Addrs: c.addrs, APIHost: APIHost(c.cfg.Name),
 		SANs:     c.apiNames(),
 		Runtimes: runtimes, CgroupVersion: c.host.CgroupVersion, Rootless: c.host.Rootless,
 		HostCPUs: c.host.CPUs, HostMemory: c.host.Memory,
-		CA: c.ca.CACertificate(), EtcdToken: c.cfg.Name + "-" + rand.Text(),
+		CA: c.ca.CACertificate(), EtcdToken: c.cfg.Name + "-" + rand.Text(), EncryptionKey: key,
 	})
 	c.observe(ctx)
 	return err

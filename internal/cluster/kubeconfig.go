@@ -37,7 +37,7 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 	if len(nodes) == 0 {
 		return nil, m.noSuchCluster(ctx, cluster)
 	}
-	server := fmt.Sprintf("https://%s:%d", LoadBalancerName(cluster), nodespec.APIPort)
+	server := internalServer(cluster)
 	if !internal {
 		if server, err = serverOf(nodes); err != nil {
 			return nil, fmt.Errorf("cluster %q: %w", cluster, err)
@@ -54,6 +54,11 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 		return kubeconfig.Rewrite(conf, ContextName(cluster), server)
 	}
 	return nil, fmt.Errorf("cluster %q has no control plane", cluster)
+}
+
+// internalServer is where containers on a cluster's network find the API.
+func internalServer(cluster string) string {
+	return fmt.Sprintf("https://%s:%d", LoadBalancerName(cluster), nodespec.APIPort)
 }
 
 func (m *Manager) readFile(ctx context.Context, id, path string) ([]byte, error) {

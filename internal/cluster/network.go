@@ -15,7 +15,7 @@ import (
 // one name exactly one gets past here, and the other has made nothing.
 func (c *creation) reserveName(ctx context.Context) error {
 	c.facts = facts{
-		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Ephemeral: c.cfg.Ephemeral, Kubeconfig: c.kubeconfig,
+		Kubernetes: c.cfg.KubernetesVersion, Runtime: c.cfg.Runtime, Ephemeral: c.cfg.Ephemeral, Hardened: c.cfg.Hardened, Kubeconfig: c.kubeconfig,
 	}
 	err := c.createLoadBalancer(ctx)
 	if errors.Is(err, provider.ErrNameTaken) {

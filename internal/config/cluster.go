@@ -23,7 +23,9 @@ type Cluster struct {
 	// Runtime and OCIRuntime are those of nodes that name none.
 	Runtime, OCIRuntime string
 	// Ephemeral says that the cluster need not survive a power cut of the host.
-	Ephemeral  bool
+	Ephemeral bool
+	// Hardened asks for what docs/security.md says of it.
+	Hardened   bool `json:",omitempty"`
 	Nodes      []Node
 	Networking Networking
 	Registries Registries `json:",omitzero"`

@@ -13,8 +13,8 @@ type Flags struct {
 	// Nodes (--nodes) is a shorthand for a number of nodes, ControlPlanes and
 	// Workers say how many of each; nil when not given.
 	Nodes, ControlPlanes, Workers *int
-	// Ephemeral is nil when not given.
-	Ephemeral *bool
+	// Ephemeral and Hardened are nil when not given.
+	Ephemeral, Hardened *bool
 	// Addons are asked for in addition to the file's.
 	Addons []string
 	// Ports (--port) lead from the host to Services of type LoadBalancer, as
@@ -76,6 +76,9 @@ func (w *wish) applyFlags(f Flags, p *problems) {
 	override(&w.Image, &w.from.image, f.Image, flags.image)
 	if f.Ephemeral != nil {
 		w.Ephemeral = f.Ephemeral
+	}
+	if f.Hardened != nil {
+		w.Hardened = f.Hardened
 	}
 	w.addonFlags = f.Addons
 	w.portsFromFlags(f.Ports, p)

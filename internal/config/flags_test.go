@@ -118,24 +118,33 @@ func TestFlagsOverFile(t *testing.T) {
 	}
 }
 
-func TestEphemeral(t *testing.T) {
-	yes, no := true, false
-	for name, test := range map[string]struct {
-		file string
-		flag *bool
-		want bool
+// TestSwitches: what a file turns on or off a flag can turn back.
+func TestSwitches(t *testing.T) {
+	for field, of := range map[string]struct {
+		flag func(*bool) Flags
+		got  func(*Cluster) bool
 	}{
-		"nothing":            {kluster(""), nil, false},
-		"file":               {kluster("ephemeral: true\n"), nil, true},
-		"file says no":       {kluster("ephemeral: false\n"), nil, false},
-		"flag":               {kluster(""), &yes, true},
-		"flag over file":     {kluster("ephemeral: false\n"), &yes, true},
-		"flag takes it back": {kluster("ephemeral: true\n"), &no, false},
-		"flag, kind's file":  {"apiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster\n", &yes, true},
+		"ephemeral": {func(v *bool) Flags { return Flags{Ephemeral: v} }, func(c *Cluster) bool { return c.Ephemeral }},
+		"hardened":  {func(v *bool) Flags { return Flags{Hardened: v} }, func(c *Cluster) bool { return c.Hardened }},
 	} {
-		c, err := Parse("f", []byte(test.file), Flags{Ephemeral: test.flag}, testOptions())
-		if err != nil || c.Ephemeral != test.want {
-			t.Errorf("%s: %+v, %v", name, c, err)
+		yes, no := true, false
+		for name, test := range map[string]struct {
+			file string
+			flag *bool
+			want bool
+		}{
+			"nothing":            {kluster(""), nil, false},
+			"file":               {kluster(field + ": true\n"), nil, true},
+			"file says no":       {kluster(field + ": false\n"), nil, false},
+			"flag":               {kluster(""), &yes, true},
+			"flag over file":     {kluster(field + ": false\n"), &yes, true},
+			"flag takes it back": {kluster(field + ": true\n"), &no, false},
+			"flag, kind's file":  {"apiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster\n", &yes, true},
+		} {
+			c, err := Parse("f", []byte(test.file), of.flag(test.flag), testOptions())
+			if err != nil || of.got(c) != test.want {
+				t.Errorf("%s, %s: %+v, %v", field, name, c, err)
+			}
 		}
 	}
 }

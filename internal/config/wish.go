@@ -42,6 +42,7 @@ func flagSources() sources {
 func resolve(w wish, o Options, p *problems) (*Cluster, error) {
 	c := &Cluster{
 		Ephemeral:    w.Ephemeral != nil && *w.Ephemeral,
+		Hardened:     w.Hardened != nil && *w.Hardened,
 		FeatureGates: w.FeatureGates, RuntimeConfig: w.RuntimeConfig, Patches: w.patches,
 	}
 	resolveVersion(&w, c, o, p)

@@ -68,7 +68,11 @@ func (r *renderer) controlPlane(reg object, first bool) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	out.Files = append(out.Files, f)
+	policies, err := r.policyFiles()
+	if err != nil {
+		return Node{}, err
+	}
+	out.Files = append(append(out.Files, f), policies...)
 	etcd := ConfigFile
 	if len(r.controls) > 1 {
 		etcd = EtcdConfigFile

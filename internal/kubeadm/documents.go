@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,12 +18,15 @@ const tokenTTL = "15m0s"
 // components of the control plane whose flags ClusterConfiguration holds.
 var components = []string{"apiServer", "controllerManager", "scheduler"}
 
-// defaultArgs are flags that every cluster gets. Patches may set others.
+// defaultArgs are flags that every cluster gets. Patches may set others. Profiles are of
+// no use to most, and show what a component does to whoever may ask it.
 var defaultArgs = map[string][]arg{
+	"apiServer": append([]arg{{"profiling", "false"}}, auditArgs...),
+	"scheduler": {{"profiling", "false"}},
 	// A controller manager that starts asks for a service account and a token for
 	// each of its some forty controllers, 200 requests and more; its own limit of
 	// 20 a second makes that take ten seconds, in which no pod is made.
-	"controllerManager": {{"kube-api-burst", "400"}, {"kube-api-qps", "200"}},
+	"controllerManager": {{"kube-api-burst", "400"}, {"kube-api-qps", "200"}, {"profiling", "false"}},
 }
 
 // What an ephemeral cluster spares its host.
@@ -52,7 +56,11 @@ func (r *renderer) clusterConfiguration() object {
 	}
 	for _, name := range components {
 		// Always there, for JSON 6902 patches to add to.
-		ensure(doc, name)["extraArgs"] = argList(defaultArgs[name])
+		args := defaultArgs[name]
+		if c.Hardened {
+			args = override(args, hardenedArgs[name])
+		}
+		ensure(doc, name)["extraArgs"] = argList(args)
 		if len(c.FeatureGates) > 0 {
 			setArg(child(doc, name), "extraArgs", "feature-gates", joinPairs(c.FeatureGates))
 		}
@@ -82,6 +90,8 @@ func (r *renderer) settle(doc object) {
 		}
 	}
 	api["certSANs"] = sans
+	dropAuthentication(api)
+	mountFolders(api)
 	if etcd := child(doc, "etcd"); r.in.Cluster.Ephemeral && etcd["external"] != nil {
 		// kubeadm takes one or the other, and the flag is of no use to others' etcd.
 		delete(etcd, "local")
@@ -115,6 +125,8 @@ func (r *renderer) kubeletConfiguration() object {
 		"cgroupDriver": "systemd",
 		"cgroupRoot":   "/kubelet",
 		"failSwapOn":   false,
+		// As with the other components; see defaultArgs.
+		"enableProfilingHandler": false,
 		// The disk is the host's: what others fill must not evict pods here.
 		"imageGCHighThresholdPercent": 100,
 		"evictionHard": object{
@@ -127,6 +139,9 @@ func (r *renderer) kubeletConfiguration() object {
 	}
 	if r.in.Cluster.Ephemeral {
 		doc["containerLogMaxSize"], doc["containerLogMaxFiles"] = shortLogSize, shortLogFiles
+	}
+	if r.in.Cluster.Hardened {
+		maps.Copy(doc, hardenedKubelet)
 	}
 	if g := r.in.Cluster.FeatureGates; len(g) > 0 {
 		doc["featureGates"] = g

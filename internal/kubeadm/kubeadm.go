@@ -17,8 +17,8 @@ import (
 	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
-// Input is a cluster and what creating it has settled. Nothing in it is secret
-// but EtcdToken, which guards against mistakes alone.
+// Input is a cluster and what creating it has settled. Nothing in it is secret but
+// EncryptionKey, and EtcdToken, which guards against mistakes alone.
 type Input struct {
 	Cluster *config.Cluster
 	// Addrs are every node's fixed addresses, the primary family first.
@@ -42,6 +42,9 @@ type Input struct {
 	CA []byte
 	// EtcdToken is etcd's initial-cluster-token, random per cluster.
 	EtcdToken string
+	// EncryptionKey is what a hardened cluster's Secrets are encrypted with:
+	// EncryptionKeySize random bytes.
+	EncryptionKey []byte
 }
 
 // Runtime is what kubeadm and the kubelet are told of a node's container runtime.

@@ -58,6 +58,8 @@ func TestRenderGolden(t *testing.T) {
 		{name: "v1.35", in: input("v1.35.4", 1, 1)},
 		{name: "dual-stack", in: input("v1.36.3", 3, 1), with: dualStack},
 		{name: "ephemeral", in: input("v1.36.3", 1, 1), with: ephemeral},
+		{name: "hardened", in: input("v1.36.3", 3, 1), with: hardened},
+		{name: "hardened-v1.33", in: input("v1.33.13", 1, 0), with: hardened},
 		{name: "runtimes", in: input("v1.36.3", 3, 1), with: runtimes},
 		{name: "everything", in: input("v1.36.3", 3, 1), with: everything},
 	}

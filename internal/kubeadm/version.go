@@ -13,6 +13,8 @@ type release struct {
 	// instanceConfig: the runtime's socket is in instance-config.yaml, and not
 	// in a kubelet flag and an annotation of the node (gate NodeLocalCRISocket).
 	instanceConfig bool
+	// authentication is the version of AuthenticationConfiguration.
+	authentication string
 	// pause is the tag of the pause image in the kubelet's flags; "" where the
 	// kubelet has no such flag any more.
 	pause string
@@ -20,10 +22,10 @@ type release struct {
 
 // releases by minor version. Newer ones than the last are taken to be like it.
 var releases = map[string]release{
-	"v1.33": {instanceConfig: false, pause: "3.10"},
-	"v1.34": {instanceConfig: true, pause: "3.10.1"},
-	"v1.35": {instanceConfig: true},
-	"v1.36": {instanceConfig: true},
+	"v1.33": {instanceConfig: false, authentication: "v1beta1", pause: "3.10"},
+	"v1.34": {instanceConfig: true, authentication: "v1", pause: "3.10.1"},
+	"v1.35": {instanceConfig: true, authentication: "v1"},
+	"v1.36": {instanceConfig: true, authentication: "v1"},
 }
 
 func releaseOf(version string) (release, error) {

@@ -262,3 +262,20 @@ func TestPath(t *testing.T) {
 		})
 	}
 }
+
+func TestSave(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Save(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 || string(readFile(t, path)) != "new" {
+		t.Errorf("%v, %v: %s", info.Mode(), err, readFile(t, path))
+	}
+	if err := Save(filepath.Join(path, "x"), nil); err == nil {
+		t.Error("wrote below a file")
+	}
+}

@@ -44,6 +44,15 @@ func read(path string) (content, error) {
 	return c, nil
 }
 
+// Save writes a kubeconfig that holds keys as a file of its own, for its owner alone,
+// in place of whatever file is there.
+func Save(path string, conf []byte) error {
+	if err := replace(path, content{data: conf, mode: 0o600}); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
 // replace writes c beside path and renames it over path, so that there is at all
 // times, a power failure included, the old file or the new one. Under the lock nobody
 // else writes there: the new file has one name, and what a process that was killed has

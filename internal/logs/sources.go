@@ -2,6 +2,7 @@ package logs
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kluster-project/kluster/internal/cri"
@@ -15,6 +16,7 @@ const (
 	mostOfJournal = 16 << 20
 	mostOfLog     = 2 << 20 // of a container
 	mostOfFile    = 2 << 20
+	mostOfAudit   = 8 << 20
 )
 
 // Names of files that are read again for the summary.
@@ -27,6 +29,7 @@ const (
 	statesFile     = "unit-states.txt"
 	containersFile = "containers.json"
 	disksFile      = "disks.txt"
+	auditFile      = "audit.log"
 )
 
 // source is one file of evidence about a running node and the command that prints it.
@@ -42,6 +45,10 @@ type source struct {
 // lack of memory: those in a cgroup that has the machine's ID, the script's argument, in
 // its name. What the kernel says of others is not ours to give away.
 const kernelScript = `dmesg --time-format=iso 2>/dev/null | grep oom-kill: | grep -F "$1" | tail -n 1000; true`
+
+// auditScript prints the end of a control plane's audit log, the script's argument: at
+// most so many bytes as its second one says. Other nodes have none.
+const auditScript = `[ ! -f "$1" ] || tail -c "$2" "$1"`
 
 // sources are the files of a running node, the most telling first: where there is no
 // room for all, the last ones lose.
@@ -63,6 +70,7 @@ func sources(id string, runtime cri.Runtime, since time.Time) []source {
 		{"addresses.txt", []string{"ip", "address"}, mostOfFile, nil},
 		{"routes.txt", []string{"ip", "route", "show", "table", "all"}, mostOfFile, nil},
 		{"boot-steps.jsonl", []string{"cat", nodespec.BootRecord}, mostOfFile, nil},
+		{auditFile, []string{"sh", "-c", auditScript, "sh", kubeadm.AuditLog, strconv.Itoa(mostOfAudit)}, mostOfAudit, nil},
 		{"journal.log", units(), mostOfJournal, nil},
 	}
 }

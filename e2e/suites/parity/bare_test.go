@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type bareNode struct {
 	APIServers []string
 }
 
+// auditPolicy is a file that kube-apiserver is told to read.
+const auditPolicy = "/etc/kluster/apiserver/audit-policy.yaml"
+
 // boot makes the node like the given one of kluster's, starts it, and waits
 // until systemd and the container runtime are up. The node carries its
 // cluster's label, and goes when that is deleted.
@@ -51,6 +55,11 @@ func (n bareNode) boot(ctx context.Context, e *harness.Engine, p provider.Provid
 		}
 		return r.Close()
 	}).WithTimeout(time.Minute).Should(Succeed(), "%s boots", n.Name)
+	if n.Role == nodespec.RoleControlPlane {
+		// The cluster's configuration names it, as a user's may name files.
+		policy := sh(ctx, e, like, "cat "+auditPolicy)
+		write(ctx, p, n.Name, path.Dir(path.Dir(auditPolicy)), "apiserver/audit-policy.yaml", []byte(policy))
+	}
 }
 
 // spec is the machine: what kluster gave the other one, but for name, address
