@@ -231,10 +231,16 @@ type NodeSpec struct {
 	Command []string
 	// StopSignal is what its first process is stopped with; "" for the image's own.
 	StopSignal string
-	// System asks for everything systemd and a container runtime need: all
-	// capabilities the engine can give, no confinement, devices, a cgroup
-	// namespace of its own. Without it the node is an ordinary one.
+	// System asks for everything systemd and a container runtime need: the
+	// capabilities that a node can have use of, as far as the engine has them, no
+	// confinement, devices, a cgroup namespace of its own. Without it the node is an
+	// ordinary one.
 	System bool
+	// Confined is for a node whose one program needs nothing but to read files and to
+	// talk: it gets no capability, and no program in it can get one.
+	Confined bool
+	// User is the "UID:GID" that its programs run as; "" for the image's own.
+	User string
 	// Volumes are paths that get a volume of their own, empty at first, which
 	// carries Labels and goes when the node goes.
 	Volumes []string

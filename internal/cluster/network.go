@@ -48,6 +48,7 @@ func (c *creation) createLoadBalancer(ctx context.Context) error {
 	lb, err := c.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: LoadBalancerName(c.cfg.Name), Image: c.image[c.cfg.Nodes[0].Name], Labels: labels,
 		Network: c.cfg.Name, Restart: true, Ports: append([]provider.Port{port}, services...),
+		Confined: true, User: nobody,
 	})
 	if err != nil {
 		return err
@@ -56,6 +57,10 @@ func (c *creation) createLoadBalancer(ctx context.Context) error {
 	c.server, err = serverOf([]provider.Node{lb})
 	return err
 }
+
+// nobody is who the load balancer runs as: it reads its configuration, and listens on
+// ports that anybody may.
+const nobody = "65534:65534"
 
 func (c *creation) labelsFor(role nodespec.Role) map[string]string {
 	labels := map[string]string{nodespec.LabelRole: string(role)}

@@ -124,7 +124,7 @@ func (r *registry) create(ctx context.Context) (err error) {
 	labels[nodespec.LabelRole], labels[nodespec.LabelNode] = string(nodespec.RoleRegistry), RegistryName(r.cluster)
 	node, err := r.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: RegistryName(r.cluster), Image: r.nodes[0].Image, Labels: labels,
-		Network: r.cluster, Addrs: r.addrs(), Restart: true,
+		Network: r.cluster, Addrs: r.addrs(), Restart: true, Confined: true,
 		Command: []string{nodespec.NodeBinary, "registry", registryFolder, ":" + strconv.Itoa(registryPort)},
 	})
 	if errors.Is(err, provider.ErrNameTaken) {

@@ -185,6 +185,9 @@ type Settings struct {
 	// oom_score_adj, so the runtime must not try; NoHugetlb that there is no
 	// controller of huge pages.
 	RestrictOOM, NoHugetlb bool
+	// LacksCaps says that the node lacks capabilities that the kernel has: a runtime
+	// that gives a privileged container all of the kernel's must be helped.
+	LacksCaps bool
 	// Snapshotter is "overlayfs" (also ""), "fuse-overlayfs" or "native".
 	Snapshotter string
 	// BaseSpec is the path of an OCI spec that containers start from; "" is
@@ -201,7 +204,7 @@ type Settings struct {
 }
 
 // restricted says whether the node cannot do all that containers ask for.
-func (s Settings) restricted() bool { return s.RestrictOOM || s.NoHugetlb }
+func (s Settings) restricted() bool { return s.RestrictOOM || s.NoHugetlb || s.LacksCaps }
 
 // script is the command that runs a shell script.
 func script(text string) []string { return []string{"sh", "-c", text} }

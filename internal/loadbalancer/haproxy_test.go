@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,4 +96,21 @@ func writeConfig(t *testing.T, c Config) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestNothingElse: haproxy serves what it is for, and neither statistics nor a socket for
+// administration, which would tell and do what it likes for anybody who reaches it.
+func TestNothingElse(t *testing.T) {
+	for name, c := range configs {
+		got, err := Render(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(got)) {
+			first, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if first == "stats" || first == "listen" || first == "program" || first == "http-request" {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
 }

@@ -150,7 +150,7 @@ func (m *Manager) machine(ctx context.Context, s Spec, image string) (provider.N
 		return provider.NodeSpec{}, err
 	}
 	spec := provider.NodeSpec{
-		Name: s.Name(), Image: image, Restart: true, StopSignal: "SIGTERM",
+		Name: s.Name(), Image: image, Restart: true, StopSignal: "SIGTERM", Confined: true,
 		Labels:  map[string]string{Label: string(label), nodespec.LabelNode: s.Name()},
 		Command: []string{program, "serve", configFile}, Volumes: []string{dataFolder},
 		Env: map[string]string{"OTEL_TRACES_EXPORTER": "none"}, // else it sends traces to a collector

@@ -9,16 +9,6 @@ import (
 	"strings"
 )
 
-// capNames are the kernel's capabilities in the order of their numbers.
-var capNames = []string{
-	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
-	"SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
-	"IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
-	"SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD",
-	"LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-	"WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
-}
-
 // procDir is where the kernel shows its processes.
 const procDir = "/proc"
 
@@ -60,9 +50,9 @@ func parseMissing(status, lastCap []byte) ([]string, error) {
 		return nil, fmt.Errorf("reading CapBnd: %w", err)
 	}
 	var missing []string
-	for number, name := range capNames {
+	for number, c := range capabilities {
 		if number <= last && bounding&(1<<number) == 0 {
-			missing = append(missing, "CAP_"+name)
+			missing = append(missing, "CAP_"+c.name)
 		}
 	}
 	return missing, nil

@@ -83,7 +83,7 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 		config: &container.Config{
 			Hostname: spec.Name, Image: spec.Image, Labels: spec.Labels,
 			Env: envList(spec.Env), ExposedPorts: exposed, Entrypoint: spec.Command,
-			StopSignal: spec.StopSignal,
+			StopSignal: spec.StopSignal, User: spec.User,
 		},
 		host: &container.HostConfig{
 			NetworkMode: container.NetworkMode(spec.Network), PortBindings: bindings,
@@ -95,6 +95,9 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 	}
 	if spec.Restart {
 		req.host.RestartPolicy.Name = container.RestartPolicyUnlessStopped
+	}
+	if spec.Confined {
+		req.host.CapDrop, req.host.SecurityOpt = []string{"ALL"}, []string{"no-new-privileges"}
 	}
 	if spec.NoNetwork {
 		req.host.NetworkMode = network.NetworkNone

@@ -22,19 +22,28 @@ type facts struct {
 // systemFacts looks at the engine and its machine. Engines from API 1.42 on
 // take "all" for those they have themselves, and refuse to drop one they lack.
 func (p *Provider) systemFacts() facts {
-	f := facts{exists: func(path string) bool {
+	f := facts{dropCaps: withheldCaps(), exists: func(path string) bool {
 		_, err := os.Stat(path)
 		return err == nil
 	}}
+	lacks := func(name string) bool { return slices.Contains(p.missing(), name) }
 	if p.apiBefore("1.42") {
-		f.dropCaps = p.missing()
+		f.dropCaps = union(p.missing(), f.dropCaps)
+	} else {
+		f.dropCaps = slices.DeleteFunc(f.dropCaps, lacks)
 	}
 	return f
 }
 
-// system adds what systemd and a container runtime need. It is what
-// --privileged would give, spelt out: an engine that lacks a capability itself
-// refuses --privileged altogether.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// system adds what systemd and a container runtime need, and nothing that reaches the
+// host alone. An engine that lacks a capability itself refuses --privileged altogether,
+// which gives more.
 func (r *request) system(spec provider.NodeSpec, f facts) {
 	h := r.host
 	h.CapAdd = []string{"ALL"}

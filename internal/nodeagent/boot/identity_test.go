@@ -202,6 +202,24 @@ func TestRestricted(t *testing.T) {
 	}
 }
 
+func TestLacksCapabilities(t *testing.T) {
+	for _, tc := range []struct {
+		bounding, last string
+		want           bool
+	}{
+		{"000001ffffffffff", "40\n", false},
+		{"000001fffdffffff", "40\n", true}, // SYS_TIME
+		{"0000003fffffffff", "37\n", false},
+		{"0000003fffffffff", "40\n", true},
+		{"0000003fffffffff", "", false}, // not to be told
+	} {
+		m, _ := newMachine(t, map[string]string{"/proc/self/status": "CapBnd:\t" + tc.bounding + "\n", "/proc/sys/kernel/cap_last_cap": tc.last})
+		if got := m.lacksCapabilities(); got != tc.want {
+			t.Errorf("%s of %q: got %v", tc.bounding, tc.last, got)
+		}
+	}
+}
+
 func TestBootedMarkGoesAtEveryStart(t *testing.T) {
 	m, _ := newMachine(t, map[string]string{nodespec.BootedFile: ""})
 	mustStep(t, m, "booted-mark")

@@ -47,6 +47,7 @@ func (m *Machine) runtimeSettings(ctx context.Context, runtime cri.Runtime) (cri
 		PauseImage:    m.Node.PauseImage,
 		RestrictOOM:   m.restricted(),
 		NoHugetlb:     !m.hasHugetlb(),
+		LacksCaps:     m.lacksCapabilities(),
 		Snapshotter:   m.snapshotter(runtime.StateDir),
 	}
 	if runtime.TakesPatches {

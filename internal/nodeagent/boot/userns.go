@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +56,28 @@ func (m *Machine) restricted() bool {
 	}
 	data, err := os.ReadFile(m.path("/proc/self/status"))
 	return err == nil && !hasCapability(string(data), capSysResource)
+}
+
+// lacksCapabilities says whether a capability of the kernel's is not to be had here.
+func (m *Machine) lacksCapabilities() bool {
+	status, err := os.ReadFile(m.path("/proc/self/status"))
+	if err != nil {
+		return false
+	}
+	text, err := os.ReadFile(m.path("/proc/sys/kernel/cap_last_cap"))
+	if err != nil {
+		return false
+	}
+	last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 6)
+	if err != nil {
+		return false
+	}
+	for bit := range uint(last) + 1 {
+		if !hasCapability(string(status), bit) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasCapability looks up a bit in the bounding set of a process' status.
