@@ -213,6 +213,7 @@ func TestExport(t *testing.T) {
 		"a: --unit=kubelet":       "Jan 01 kubelet says: " + secrets,
 		"a: --unit=containerd":    "the runtime says\n",
 		"a: journalctl":           "all say\n" + secrets,
+		"a: audit.log":            `{"kind":"Event","level":"Metadata"}` + "\n" + secrets,
 		"a: cd /var/log/pods":     podTar(t, plain(crashLog, "2026-01-02T03:04:05Z stdout F hello\n"+secrets)),
 		"a: containerd.sock ps -": "CONTAINER IMAGE\n",
 	})
@@ -225,6 +226,7 @@ func TestExport(t *testing.T) {
 	s, got := l.export(t)
 	for name, want := range map[string]string{
 		"nodes/a/console.log": "a is prepared", "nodes/a/kubelet.log": "kubelet says", "nodes/a/runtime.log": "the runtime says",
+		"nodes/a/audit.log":   `"level":"Metadata"`,
 		"nodes/a/journal.log": "all say", "nodes/a/pods/x_p_uid/c/2.log": "stdout F hello", "nodes/a/engine.json": `"State": "running"`,
 		"nodes/a/config/var/lib/kubelet/config.yaml":        "KubeletConfiguration",
 		"nodes/a/config/etc/kubernetes/kubelet.conf":        "client-key-data: (",
