@@ -41,8 +41,11 @@ func grantTable() string {
 		kind   string
 		grants []grant
 	}{
-		{"security option", securityOptions}, {"device rule", deviceRules}, {"device", devices},
-		{"folder of the host, read-only", hostFolders}, {"folder in memory", memoryFolders},
+		{"security option", securityOptions},
+		{"device rule", deviceRules},
+		{"device", devices},
+		{"folder of the host, read-only", hostFolders},
+		{"folder in memory", memoryFolders},
 	} {
 		for _, g := range group.grants {
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", g.what, group.kind, g.why)

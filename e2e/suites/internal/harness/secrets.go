@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,9 +150,9 @@ func (c *Cluster) enginePlaces(ctx context.Context, e *Engine) []Place {
 		history, err := e.API.ImageHistory(ctx, id)
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		gomega.Expect(json.NewEncoder(&raw).Encode(history)).To(gomega.Succeed())
-		_, inspected, err := e.API.ImageInspectWithRaw(ctx, id)
+		_, err = e.API.ImageInspect(ctx, id, client.ImageInspectWithRawResponse(&raw))
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
-		places = append(places, Place{"image " + id, string(inspected) + raw.String()})
+		places = append(places, Place{"image " + id, raw.String()})
 	}
 	return places
 }
@@ -163,9 +163,8 @@ func (e *Engine) Output(ctx context.Context, id string) string {
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer r.Close()
 	var text bytes.Buffer
-	if _, err := stdcopy.StdCopy(&text, &text, r); err != nil && err != io.EOF {
-		gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	}
+	_, err = stdcopy.StdCopy(&text, &text, r)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	return text.String()
 }
 

@@ -30,8 +30,11 @@ func TestSeen(t *testing.T) {
 		}
 		var places []string
 		for _, s := range Seen([]Secret{{"key", found[0]}}, []Place{
-			{"plain", "a\n" + key}, {"one line", strings.ReplaceAll(key, "\n", `\n`)}, {"base64", "KEY=" + encoded},
-			{"certificate", cert}, {"its base64", base64.StdEncoding.EncodeToString([]byte(cert))},
+			{"plain", "a\n" + key},
+			{"one line", strings.ReplaceAll(key, "\n", `\n`)},
+			{"base64", "KEY=" + encoded},
+			{"certificate", cert},
+			{"its base64", base64.StdEncoding.EncodeToString([]byte(cert))},
 			{"nothing", "-----BEGIN EC PRIVATE KEY-----"},
 		}) {
 			places = append(places, strings.TrimPrefix(s, "key in "))
