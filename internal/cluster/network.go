@@ -48,7 +48,7 @@ func (c *creation) createLoadBalancer(ctx context.Context) error {
 	lb, err := c.m.provider.CreateNode(ctx, provider.NodeSpec{
 		Name: LoadBalancerName(c.cfg.Name), Image: c.image[c.cfg.Nodes[0].Name], Labels: labels,
 		Network: c.cfg.Name, Restart: true, Ports: append([]provider.Port{port}, services...),
-		Confined: true, User: nobody, Tmpfs: []string{"/run"}, // for haproxy's socket
+		Confined: true, User: nobody, Tmpfs: []string{"/tmp"}, // haproxy's socket is there
 	})
 	if err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 	"github.com/kluster-project/kluster/internal/wait"
 )
 
-// Socket is where a running haproxy takes commands, in the load balancer alone.
-const Socket = "/run/kluster-haproxy.sock"
+// Socket is where a running haproxy takes commands, in the load balancer alone. Its
+// folder is one that anybody may write to: haproxy is not root.
+const Socket = "/tmp/kluster-haproxy.sock"
 
 const (
 	// answerTime bounds a command of haproxy's.
