@@ -146,13 +146,13 @@ func (c *Cluster) enginePlaces(ctx context.Context, e *Engine) []Place {
 		images[found.ImageID] = true
 	}
 	for _, id := range slices.Sorted(maps.Keys(images)) {
-		var raw bytes.Buffer
+		var raw, inspected bytes.Buffer
 		history, err := e.API.ImageHistory(ctx, id)
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 		gomega.Expect(json.NewEncoder(&raw).Encode(history)).To(gomega.Succeed())
-		_, err = e.API.ImageInspect(ctx, id, client.ImageInspectWithRawResponse(&raw))
+		_, err = e.API.ImageInspect(ctx, id, client.ImageInspectWithRawResponse(&inspected))
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
-		places = append(places, Place{"image " + id, raw.String()})
+		places = append(places, Place{"image " + id, raw.String() + inspected.String()})
 	}
 	return places
 }
