@@ -62,7 +62,7 @@ func TestJoinIsWhatCreateMakes(t *testing.T) {
 		"v1.36": {in: input("v1.36.3", 3, 1)}, "v1.35": {in: input("v1.35.4", 3, 1)},
 		"v1.34": {in: input("v1.34.4", 3, 1)}, "v1.33 on cgroup v1": {input("v1.33.13", 3, 1), func(in *Input) { in.CgroupVersion = 1 }},
 		"dual stack": {input("v1.36.3", 3, 1), dualStack}, "ephemeral": {input("v1.36.3", 3, 1), ephemeral},
-		"runtimes": {input("v1.36.3", 3, 1), runtimes},
+		"runtimes": {input("v1.36.3", 3, 1), runtimes}, "hardened": {input("v1.36.3", 3, 1), hardened},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.with != nil {
@@ -71,6 +71,10 @@ func TestJoinIsWhatCreateMakes(t *testing.T) {
 			made, err := Render(tt.in)
 			if err != nil {
 				t.Fatal(err)
+			}
+			cluster, _ := keptBy(t, tt.in)
+			if facts, err := ReadCluster(cluster); err != nil || !slices.Contains(facts.Mounted, PolicyDir) {
+				t.Errorf("%s is not among what the cluster mounts: %q, %v", PolicyDir, facts.Mounted, err)
 			}
 			for _, n := range tt.in.Cluster.Nodes[1:] {
 				got, err := RenderJoin(joinOf(t, tt.in, n))

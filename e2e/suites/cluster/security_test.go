@@ -35,14 +35,15 @@ func plantSecret(ctx SpecContext, e *harness.Engine, node string) {
 	like, err := e.API.ContainerInspect(ctx, node)
 	Expect(err).NotTo(HaveOccurred())
 	made, err := e.API.ContainerCreate(ctx, &container.Config{
-		Image: like.Image, Env: []string{"TOKEN=" + planted}, Entrypoint: []string{"true", "--token=" + planted},
+		Image: like.Image, Env: []string{"TOKEN=" + planted}, Entrypoint: []string{"echo", planted},
 		Labels: map[string]string{nodespec.LabelCluster: c.Name, "token": planted},
 	}, nil, nil, nil, c.Name+"-planted")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(e.Remove, made.ID)
+	Expect(e.Start(ctx, made.ID)).To(Succeed())
+	Eventually(ctx, e.Output).WithArguments(made.ID).WithTimeout(10 * time.Second).Should(ContainSubstring(planted))
 	DeferCleanup(func(ctx SpecContext) { c.MustExec(ctx, node, "systemctl", "stop", "planted") })
 	c.MustExec(ctx, node, "systemd-run", "--quiet", "--unit=planted", "--setenv=TOKEN="+planted, "sh", "-c", "echo "+planted+"; sleep 600")
-	c.MustExec(ctx, node, "sh", "-c", "echo "+planted+" > /proc/1/fd/1")
 	Eventually(ctx, func(ctx context.Context) string { return c.MustExec(ctx, node, "journalctl", "--unit=planted") }).
 		WithTimeout(10 * time.Second).Should(ContainSubstring(planted))
 }
@@ -60,7 +61,7 @@ var _ = Describe("Keys and tokens of a cluster", Serial, harness.Short, func() {
 		Expect(harness.Seen(secrets, places)).To(BeEmpty())
 		found := harness.Seen([]harness.Secret{{Name: "planted", Forms: []string{planted}}}, places)
 		for _, place := range []string{
-			"engine on " + c.Name + "-planted", "output of " + controlPlane(1), "arguments of " + controlPlane(1),
+			"engine on " + c.Name + "-planted", "output of " + c.Name + "-planted", "arguments of " + controlPlane(1),
 			"environments of " + controlPlane(1), "journal of " + controlPlane(1),
 		} {
 			Expect(found).To(ContainElement("planted in " + place))
