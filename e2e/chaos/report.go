@@ -138,7 +138,10 @@ func (r Report) remarks() string {
 			what string
 			list []string
 		}{
-			{"wrong", row.Wrong}, {"restarted", row.Restarted}, {"left behind", row.Left}, {"NotReady", row.NodesNotReady},
+			{"wrong", row.Wrong},
+			{"restarted", row.Restarted},
+			{"left behind", row.Left},
+			{"NotReady", row.NodesNotReady},
 			{"said", slices.DeleteFunc([]string{row.Said}, func(s string) bool { return s == "" })},
 		} {
 			if len(remark.list) > 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/kluster-project/kluster/e2e/chaos"
 	"github.com/kluster-project/kluster/e2e/history"
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
+	"github.com/kluster-project/kluster/internal/shell"
 )
 
 // experiment is a row that runs.
@@ -64,6 +65,7 @@ func (r row) run(ctx SpecContext) {
 
 	result.Restarted = restartedPods(before, pods(ctx), x.spared)
 	result.Left = beyond(had, belongings(ctx, x.engine))
+	result.Said = x.complaint(ctx)
 	verdict := x.measure(ctx, &result)
 	result = result.Judge(r.within...)
 	publish(ctx, x.engine, result)
@@ -178,7 +180,7 @@ func (x *experiment) unfit(ctx context.Context, since time.Time, touched []strin
 }
 
 func renewed(lease *coordinationv1.Lease, since time.Time) bool {
-	return lease.Spec.RenewTime != nil && lease.Spec.RenewTime.Time.After(since)
+	return lease.Spec.RenewTime != nil && lease.Spec.RenewTime.After(since)
 }
 
 // awaitWhole waits until everything works again, and notes when what did.
@@ -196,14 +198,25 @@ func (x *experiment) awaitWhole(ctx context.Context, result *chaos.Row) {
 }
 
 // silent are the ways that have led to no acknowledged write since the undo.
-func (x *experiment) silent() (none []string) {
+func (x *experiment) silent(ctx context.Context) (none []string) {
 	ops := x.Ops()
-	for _, name := range everyone(nil, x) {
+	for _, name := range everyone(ctx, x) {
 		if _, ok := history.FirstWrite(history.Via(ops, name), max(x.last, x.holds)); !ok {
 			none = append(none, name)
 		}
 	}
 	return none
+}
+
+// complaint is what a target's etcd wrote of its trouble.
+func (x *experiment) complaint(ctx context.Context) string {
+	GinkgoHelper()
+	if x.row.complains == "" {
+		return ""
+	}
+	r, err := x.engine.Exec(ctx, x.targets[0], "sh", "-c", "grep -h "+shell.Quote(x.row.complains)+" /var/log/pods/kube-system_etcd-*/etcd/*.log | tail -n 1")
+	Expect(err).NotTo(HaveOccurred())
+	return strings.TrimSpace(r.Stdout)
 }
 
 // measure reads the history.

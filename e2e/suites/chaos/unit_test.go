@@ -11,14 +11,22 @@ import (
 func TestRestartedPods(t *testing.T) {
 	before := map[string]pod{}
 	for _, p := range []pod{
-		{"a/same", "1", "x", 3}, {"a/again", "1", "x", 0}, {"a/gone", "1", "x", 0}, {"a/other", "1", "x", 0}, {"a/hit", "2", "x", 0},
+		{"a/same", "1", "x", 3},
+		{"a/again", "1", "x", 0},
+		{"a/gone", "1", "x", 0},
+		{"a/other", "1", "x", 0},
+		{"a/hit", "2", "x", 0},
 		{"kube-system/etcd-2", "2", "x", 0},
 	} {
 		before[p.name] = p
 	}
 	after := map[string]pod{}
 	for _, p := range []pod{
-		{"a/same", "1", "x", 3}, {"a/again", "1", "x", 1}, {"a/other", "1", "y", 0}, {"a/hit", "2", "x", 5}, {"a/new", "1", "z", 9},
+		{"a/same", "1", "x", 3},
+		{"a/again", "1", "x", 1},
+		{"a/other", "1", "y", 0},
+		{"a/hit", "2", "x", 5},
+		{"a/new", "1", "z", 9},
 		{"kube-system/etcd-2", "2", "x", 1},
 	} {
 		after[p.name] = p
