@@ -40,6 +40,8 @@ type Row struct {
 	// Ready is the part of Whole until all nodes were Ready.
 	Ready Seconds `json:"readySeconds"`
 
+	// Before is the longest gap of any way before the fault: what the machine does by itself.
+	Before Seconds `json:"gapBeforeSeconds"`
 	// Ways are the ways to the API: the load balancer first.
 	Ways []Way `json:"ways"`
 	// CutOff are the writes acknowledged by the nodes that had no quorum while they had
@@ -63,13 +65,14 @@ type Row struct {
 
 // Way is what became of operations that went one way.
 type Way struct {
-	Name      string  `json:"name"`
-	Ops       int     `json:"ops"`
-	Writes    int     `json:"writes"` // acknowledged
-	Conflicts int     `json:"conflicts"`
-	Failed    int     `json:"failed"`
-	Unknown   int     `json:"unknown"`
-	Gap       Seconds `json:"gapSeconds"` // the longest time of a client without an acknowledged write
+	Name      string `json:"name"`
+	Ops       int    `json:"ops"`
+	Writes    int    `json:"writes"` // acknowledged
+	Conflicts int    `json:"conflicts"`
+	Failed    int    `json:"failed"`
+	Unknown   int    `json:"unknown"`
+	// Gap is the longest time of a client without an acknowledged write, since the fault.
+	Gap Seconds `json:"gapSeconds"`
 }
 
 // LoadBalancer is the name of the way through it.

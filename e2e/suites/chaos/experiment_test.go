@@ -223,10 +223,12 @@ func (x *experiment) complaint(ctx context.Context) string {
 func (x *experiment) measure(ctx context.Context, result *chaos.Row) history.Verdict {
 	ops, all := x.Ops(), history.Window{To: x.ended}
 	for _, name := range everyone(ctx, x) {
-		t := history.Count(history.Via(ops, name), all)
+		way := history.Via(ops, name)
+		t, hit := history.Count(way, all), history.Count(way, history.Window{From: x.begun, To: x.ended})
 		result.Ways = append(result.Ways, chaos.Way{
-			Name: name, Ops: t.Ops, Writes: t.Writes, Conflicts: t.Conflicts, Failed: t.Failed, Unknown: t.Unknown, Gap: chaos.In(t.Gap),
+			Name: name, Ops: t.Ops, Writes: t.Writes, Conflicts: t.Conflicts, Failed: t.Failed, Unknown: t.Unknown, Gap: chaos.In(hit.Gap),
 		})
+		result.Before = max(result.Before, chaos.In(history.Count(way, history.Window{To: x.begun}).Gap))
 	}
 	if at, ok := history.FirstFailure(history.Via(ops, chaos.LoadBalancer), x.begun); ok {
 		result.Detected = since(at, x.begun)
