@@ -48,6 +48,9 @@ func (m *Manager) Kubeconfig(ctx context.Context, cluster string, internal bool)
 			continue
 		}
 		conf, err := m.readFile(ctx, n.ID, AdminConf)
+		if errors.Is(err, provider.ErrNotFound) {
+			continue // it is being added, and has yet to join
+		}
 		if err != nil {
 			return nil, err
 		}

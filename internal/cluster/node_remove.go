@@ -98,7 +98,10 @@ func (m *Manager) RemoveNodes(ctx context.Context, opt RemoveOptions) ([]Removed
 	}
 	defer unlock()
 	var done []Removed
-	for _, name := range slices.Compact(slices.Clone(opt.Nodes)) {
+	for i, name := range opt.Nodes {
+		if slices.Contains(opt.Nodes[:i], name) {
+			continue // it is named twice
+		}
 		began := time.Now()
 		r := &removal{m: m, opt: opt, name: name}
 		if err := r.run(ctx); err != nil {

@@ -18,7 +18,7 @@ import (
 
 func TestWorkerIsRemoved(t *testing.T) {
 	g := grow(t, 4, pod("daemon", "c-worker-1", "DaemonSet"), pod("elsewhere", "c-control-plane-1", "ReplicaSet"))
-	removed, err := g.remove(t.Context(), RemoveOptions{Nodes: []string{"c-worker-1"}})
+	removed, err := g.remove(t.Context(), RemoveOptions{Nodes: []string{"c-worker-1", "c-worker-1"}})
 	if err != nil || len(removed) != 1 || removed[0].Node != "c-worker-1" || removed[0].Role != "worker" || !removed[0].Drained {
 		t.Fatalf("%+v, %v", removed, err)
 	}
