@@ -168,6 +168,7 @@ func TestNoKeyIsWhereOthersSeeIt(t *testing.T) {
 func TestAddThatFailsLeavesNothing(t *testing.T) {
 	for _, broken := range []string{"await bootstrap", "get --raw /readyz", "api-servers", "balancer"} {
 		inBubble(t, broken, func(t *testing.T) {
+			t.Helper()
 			g := grow(t, 1)
 			before := g.state(t)
 			g.broken = broken
@@ -199,6 +200,7 @@ func TestAddInterruptedAtEveryStepLeavesNothing(t *testing.T) {
 	for _, role := range []nodespec.Role{nodespec.RoleWorker, nodespec.RoleControlPlane} {
 		for _, step := range AddSteps() {
 			inBubble(t, string(role)+" "+step, func(t *testing.T) {
+				t.Helper()
 				g := grow(t, 1)
 				before := g.state(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -262,12 +264,19 @@ func TestAddsThatAreRefused(t *testing.T) {
 		"an unknown runtime":             {1, nil, AddOptions{Runtime: "rkt"}, failure.CodeUsage, `unknown container runtime "rkt"`},
 		"an image that does not hold it": {1, nil, AddOptions{Runtime: "cri-o"}, failure.CodeUsage, "not the container runtime cri-o"},
 		"an image that is not there":     {1, nil, AddOptions{Image: "none:1"}, failure.CodeFailed, "the engine does not hold it"},
-		"a cluster that is stopped": {1, func(t *testing.T, g *growing) { t.Helper(); g.stop(t, "c-control-plane-1") },
-			AddOptions{}, failure.CodeHost, "no control plane of the cluster runs"},
-		"a member of etcd that is silent": {3, func(_ *testing.T, g *growing) { g.silent["c-control-plane-2"] = true },
-			AddOptions{Role: nodespec.RoleControlPlane}, failure.CodeHost, `the member "c-control-plane-2" of etcd does not answer`},
+		"a cluster that is stopped": {
+			1, func(t *testing.T, g *growing) { t.Helper(); g.stop(t, "c-control-plane-1") },
+			AddOptions{},
+			failure.CodeHost, "no control plane of the cluster runs",
+		},
+		"a member of etcd that is silent": {
+			3, func(_ *testing.T, g *growing) { g.silent["c-control-plane-2"] = true },
+			AddOptions{Role: nodespec.RoleControlPlane},
+			failure.CodeHost, `the member "c-control-plane-2" of etcd does not answer`,
+		},
 	} {
 		inBubble(t, name, func(t *testing.T) {
+			t.Helper()
 			g := grow(t, tt.nodes)
 			if tt.prepare != nil {
 				tt.prepare(t, g)

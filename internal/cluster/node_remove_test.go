@@ -130,8 +130,11 @@ func TestRemovalsThatAreRefused(t *testing.T) {
 	}{
 		"the last control plane": {[]string{"c-control-plane-1", "c-control-plane-2", "c-control-plane-3"}, nil, failure.CodeUsage, "no control plane would be left", false},
 		"the load balancer":      {[]string{"c-lb"}, nil, failure.CodeUsage, "c-lb is the load balancer", false},
-		"a quorum that would break": {[]string{"c-control-plane-1"}, func(t *testing.T, g *growing) { t.Helper(); g.stop(t, "c-control-plane-2") },
-			failure.CodeHost, "etcd would have 2 voting members, of which 1 answer and 2 are needed", true},
+		"a quorum that would break": {
+			[]string{"c-control-plane-1"},
+			func(t *testing.T, g *growing) { t.Helper(); g.stop(t, "c-control-plane-2") },
+			failure.CodeHost, "etcd would have 2 voting members, of which 1 answer and 2 are needed", true,
+		},
 		"no quorum": {[]string{"c-control-plane-2"}, func(t *testing.T, g *growing) {
 			t.Helper()
 			g.stop(t, "c-control-plane-2")
@@ -151,6 +154,7 @@ func TestRemovalsThatAreRefused(t *testing.T) {
 		}, failure.CodeUsage, "would be lost: x/data", true},
 	} {
 		inBubble(t, name, func(t *testing.T) {
+			t.Helper()
 			g := grow(t, 4)
 			g.client.PrependReactor("create", "pods", g.evict)
 			if tt.prepare != nil {
@@ -179,6 +183,7 @@ func TestRemovalGoesBack(t *testing.T) {
 	steps := RemoveSteps()
 	for _, step := range steps[:slices.Index(steps, leavesEtcd)+1] {
 		inBubble(t, "interrupted at "+step, func(t *testing.T) {
+			t.Helper()
 			g := grow(t, 3)
 			before := g.state(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -197,6 +202,7 @@ func TestRemovalGoesBack(t *testing.T) {
 	}
 	for _, broken := range []string{"stop kubelet", "stop --timeout", "/v3/cluster/member/remove"} {
 		inBubble(t, broken, func(t *testing.T) {
+			t.Helper()
 			g := grow(t, 3)
 			before := g.state(t)
 			g.broken = broken
