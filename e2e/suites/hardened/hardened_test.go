@@ -128,6 +128,13 @@ var _ = Describe("A hardened cluster", Ordered, ContinueOnFailure, harness.Long,
 		}
 	})
 
+	It("passes smoke", func(ctx SpecContext) {
+		dir := filepath.Join(GinkgoT().TempDir(), "report")
+		r := c.Run(ctx, "e2e", "run", "--suite", "smoke", "--cluster", c.Name, "--report-dir", dir)
+		Expect(r.Code).To(Equal(0), strings.TrimSpace(r.String()))
+		AddReportEntry("smoke", r.Took.Round(time.Second).String())
+	}, NodeTimeout(10*time.Minute))
+
 	It("reads its Secrets after a restart of all control planes", func(ctx SpecContext) {
 		for i := range controls {
 			Expect(e.Restart(ctx, c.Name+"-control-plane-"+string(rune('1'+i)))).To(Succeed())
@@ -141,11 +148,4 @@ var _ = Describe("A hardened cluster", Ordered, ContinueOnFailure, harness.Long,
 		}).WithTimeout(3 * time.Minute).Should(Equal(hidden))
 		c.AwaitNodes(ctx, e, 3*time.Minute)
 	})
-
-	It("passes smoke", func(ctx SpecContext) {
-		dir := filepath.Join(GinkgoT().TempDir(), "report")
-		r := c.Run(ctx, "e2e", "run", "--suite", "smoke", "--cluster", c.Name, "--report-dir", dir)
-		Expect(r.Code).To(Equal(0), strings.TrimSpace(r.String()))
-		AddReportEntry("smoke", r.Took.Round(time.Second).String())
-	}, NodeTimeout(10*time.Minute))
 })
