@@ -19,7 +19,7 @@ import (
 // proxy, and the pod network where it goes by one that is no more.
 func runAPIServers(ctx context.Context, log *slog.Logger, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: kluster-node api-servers ADDRESS...")
+		return errors.New("usage: kluster-node api-servers ADDRESS [ADDRESS ...]")
 	}
 	machine, err := newMachine(log)
 	if err != nil {

@@ -74,6 +74,7 @@ func (l *lab) atCall(call int, then func() error) {
 
 func TestCreateInterruptedAtEveryCallOfTheEngine(t *testing.T) {
 	walk(t, func(t *testing.T, l *lab, call int) {
+		t.Helper()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		l.atCall(call, func() error { cancel(failure.ErrInterrupted); return nil })
 		_, err := l.manager(t, l).Create(ctx, l.create(t, "c"))
@@ -126,6 +127,7 @@ func (l *lab) killCreate(t *testing.T, call int) (complete bool) {
 func TestCreateKilledAtEveryCallOfTheEngine(t *testing.T) {
 	t.Run("then delete", func(t *testing.T) {
 		walk(t, func(t *testing.T, l *lab, call int) {
+			t.Helper()
 			l.killCreate(t, call)
 			if _, err := l.manager(t, l).Delete(t.Context(), "c", l.config); err != nil {
 				t.Error(err)
@@ -135,6 +137,7 @@ func TestCreateKilledAtEveryCallOfTheEngine(t *testing.T) {
 	})
 	t.Run("then create", func(t *testing.T) {
 		walk(t, func(t *testing.T, l *lab, call int) {
+			t.Helper()
 			l.killCreate(t, call)
 			_, err := l.manager(t, l).Create(t.Context(), l.create(t, "c"))
 			if exists := (*errExists)(nil); errors.As(err, &exists) {

@@ -192,7 +192,8 @@ func (m *Manager) closeRegistrySockets(ctx context.Context, s registries.Spec, n
 		group.Go(func() error {
 			for _, args := range [][]string{
 				{"systemctl", "stop", registrySocket(s), strings.TrimSuffix(registrySocket(s), ".socket") + ".service"},
-				{"rm", "-f", registryLink(s)}, {"systemctl", "daemon-reload"},
+				{"rm", "-f", registryLink(s)},
+				{"systemctl", "daemon-reload"},
 			} {
 				if err := m.provider.Exec(ctx, n.ID, provider.Command{Args: args}); err != nil {
 					return err

@@ -43,7 +43,7 @@ func newEngine(t *testing.T) *fakeEngine {
 	if err := os.Mkdir(f.Temp, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", f.Socket)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", f.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}

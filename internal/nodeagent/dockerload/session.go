@@ -240,7 +240,8 @@ func (s *session) end() {
 	}
 	for deadline := time.Now().Add(endTime); time.Now().Before(deadline); {
 		select {
-		case <-s.said:
+		case failure := <-s.said:
+			_ = failure // as it shall
 			return
 		case <-time.After(poll):
 		}
@@ -248,7 +249,7 @@ func (s *session) end() {
 			continue
 		}
 		if _, pipe, err := s.open(true); err == nil && pipe != nil {
-			pipe.Close()
+			_ = pipe.Close() // it is empty, and Engine's load fails at its end
 		}
 	}
 }

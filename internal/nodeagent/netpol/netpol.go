@@ -108,8 +108,8 @@ func (s *Service) ask(ctx context.Context, a *arrival) {
 	asking, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
 	t := told{arrival: a}
-	if t.pod, t.err = s.Find(asking, a.Namespace, a.Start.Pod); t.err != nil {
-		s.Log.Warn("a pod waits: the API cannot be asked which network policies it has", "pod", a.Namespace+"/"+a.Start.Pod, "error", t.err)
+	if t.pod, t.err = s.Find(asking, a.Namespace, a.Pod); t.err != nil {
+		s.Log.Warn("a pod waits: the API cannot be asked which network policies it has", "pod", a.Namespace+"/"+a.Pod, "error", t.err)
 		wait.For(asking, retry)
 	}
 	select {
