@@ -23,6 +23,7 @@ type fault struct {
 var (
 	killed    = fault{words: []string{"kill"}}
 	paused    = fault{words: []string{"pause"}}
+	diskFull  = fault{words: []string{"disk-full"}}
 	restarted = fault{do: restart, say: "restart of the containers, by the engine"}
 )
 
@@ -31,6 +32,10 @@ func partition(direction string) fault {
 }
 
 func process(name string) fault { return fault{words: []string{"kill-process", "--process", name}} }
+
+func latency(delay string) fault { return fault{words: []string{"latency", "--delay", delay}} }
+
+func loss(percent string) fault { return fault{words: []string{"loss", "--percent", percent}} }
 
 func (f fault) String() string {
 	if f.do != nil {

@@ -32,7 +32,9 @@ var (
 	recovers = chaos.Budget{Meter: chaos.Whole, Most: 15}
 	refused  = chaos.Budget{Meter: chaos.Refused}
 	written  = chaos.Budget{Meter: chaos.Written, Most: 30}
+	said     = chaos.Budget{Meter: chaos.Silent}
 	noneGone = chaos.Budget{Meter: chaos.NotReady}
+	calm     = chaos.Budget{Meter: chaos.LeaderChanges, Most: 1}
 )
 
 const short = 20 * time.Second
@@ -90,6 +92,18 @@ var rows = []row{
 	{
 		name: "restart all nodes", on: everyNode, fault: restarted, spares: none,
 		within: []chaos.Budget{{Meter: chaos.Ready, Most: 60}},
+	},
+	{
+		name: "disk full under etcd's leader", on: leader, fault: diskFull, lasts: short, spares: elsewhere, complains: "no space left on device",
+		within: []chaos.Budget{gap, whole, said},
+	},
+	{
+		name: "100 ms between all nodes", on: everyNode, fault: latency("100ms"), lasts: short, spares: all,
+		within: []chaos.Budget{gap, noneGone, calm},
+	},
+	{
+		name: "5 % of the packets between all nodes lost", on: everyNode, fault: loss("5"), lasts: short, spares: all,
+		within: []chaos.Budget{gap, noneGone, calm},
 	},
 }
 
