@@ -76,9 +76,11 @@ func belongings(ctx context.Context, e *harness.Engine) []string {
 	return all
 }
 
-// traces prints what a fault may leave in a node. The folder of its faults has a lock, which stays.
+// traces prints what a fault may leave in a node. The folder of its faults has a lock, which
+// stays, and iptables makes an empty table "raw" when it first looks there.
 const traces = `
-nft list tables 2>/dev/null | grep -v -e kluster-policy -e kube-proxy
+nft list tables 2>/dev/null | grep -v -e kluster-policy -e kube-proxy -e ' raw$'
+nft list ruleset 2>/dev/null | grep -e kluster-fault -e KLUSTER-LATENCY
 tc qdisc show 2>/dev/null | grep -e netem -e tbf -e htb
 ls /run/kluster/faults 2>/dev/null | grep -v -x lock
 systemctl list-units --all --plain --no-legend 'kluster-fault*' 2>/dev/null
