@@ -2,8 +2,11 @@ package faults_test
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -35,22 +38,28 @@ func ping(ctx context.Context, from, to string, n int) (rtt time.Duration, lost 
 	return rtt, lost
 }
 
+// zerosPort is where zeros come from without end.
+const zerosPort = "8099"
+
 // serving serves zeros on a node for the time of a spec.
-func serving(ctx context.Context, node string) (url string) {
+func serving(ctx context.Context, node string) (at string) {
 	GinkgoHelper()
 	c.MustExec(ctx, node, "systemd-run", "--quiet", "--unit=zeros", "--collect",
-		"socat", "TCP-LISTEN:8099,fork,reuseaddr", "SYSTEM:printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'; cat /dev/zero")
+		"socat", "-u", "OPEN:/dev/zero", "TCP-LISTEN:"+zerosPort+",fork,reuseaddr")
 	DeferCleanup(func(ctx context.Context) { c.Exec(ctx, node, "systemctl", "stop", "zeros.service") })
-	return "http://" + address(node) + ":8099/"
+	return net.JoinHostPort(address(node), zerosPort)
 }
 
+// downloads is for how long zeros are fetched.
+const downloads = 5 * time.Second
+
 // download gives how many bits per second arrive over some seconds.
-func download(ctx context.Context, node, url string) float64 {
+func download(ctx context.Context, node, at string) float64 {
 	GinkgoHelper()
-	r := c.Exec(ctx, node, "curl", "-s", "--noproxy", "*", "-m", "6", "-o", "/dev/null", "-w", "%{speed_download}", url)
-	speed, err := strconv.ParseFloat(r.Stdout, 64)
+	r := c.Exec(ctx, node, "sh", "-c", fmt.Sprintf("timeout %.0f socat -u TCP:%s STDOUT | wc -c", downloads.Seconds(), at))
+	n, err := strconv.ParseFloat(strings.TrimSpace(r.Stdout), 64)
 	Expect(err).NotTo(HaveOccurred(), r.String())
-	return speed * 8
+	return n * 8 / downloads.Seconds()
 }
 
 var _ = Describe("A slow network", Serial, func() {
