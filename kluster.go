@@ -189,10 +189,10 @@ func (e *Engine) Clusters(ctx context.Context) ([]string, error) {
 }
 
 // Delete removes a cluster, whole or in parts, with its entry in kubeconfigs. One that
-// does not exist is no error.
+// does not exist is no error; no name is ErrNotFound.
 func (e *Engine) Delete(ctx context.Context, name string) error {
 	_, err := e.manager.Delete(ctx, name, "")
-	return err
+	return told(err)
 }
 
 // told makes an error of something that does not exist one that is ErrNotFound.

@@ -25,15 +25,16 @@ func TestWhatDoesNotExist(t *testing.T) {
 	e, ctx := fakeEngine(t), t.Context()
 	c := &Cluster{engine: e, name: "none"}
 	for name, call := range map[string]func() error{
-		"Open":            func() error { _, err := e.Open(ctx, "none"); return err },
-		"Open of no name": func() error { _, err := e.Open(ctx, ""); return err },
-		"Kubeconfig":      func() error { _, err := c.Kubeconfig(ctx); return err },
-		"RESTConfig":      func() error { _, err := c.RESTConfig(ctx); return err },
-		"Nodes":           func() error { _, err := c.Nodes(ctx); return err },
-		"Stop":            func() error { return c.Stop(ctx) },
-		"StartNodes":      func() error { return c.StartNodes(ctx, "none-worker-1") },
-		"AddNodes":        func() error { _, err := c.AddNodes(ctx, AddOptions{}); return err },
-		"RemoveNodes":     func() error { return c.RemoveNodes(ctx, RemoveOptions{}, "none-worker-1") },
+		"Open":              func() error { _, err := e.Open(ctx, "none"); return err },
+		"Open of no name":   func() error { _, err := e.Open(ctx, ""); return err },
+		"Delete of no name": func() error { return e.Delete(ctx, "") },
+		"Kubeconfig":        func() error { _, err := c.Kubeconfig(ctx); return err },
+		"RESTConfig":        func() error { _, err := c.RESTConfig(ctx); return err },
+		"Nodes":             func() error { _, err := c.Nodes(ctx); return err },
+		"Stop":              func() error { return c.Stop(ctx) },
+		"StartNodes":        func() error { return c.StartNodes(ctx, "none-worker-1") },
+		"AddNodes":          func() error { _, err := c.AddNodes(ctx, AddOptions{}); return err },
+		"RemoveNodes":       func() error { return c.RemoveNodes(ctx, RemoveOptions{}, "none-worker-1") },
 		"Fault": func() error {
 			_, err := c.Fault(ctx, FaultSpec{Kind: FaultPause, Nodes: []string{"none-worker-1"}})
 			return err

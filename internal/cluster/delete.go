@@ -16,6 +16,9 @@ import (
 // not an error. A cluster whose nodes are being changed stays as it is, and so does one
 // of the same name that another process begins to make meanwhile.
 func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (existed bool, err error) {
+	if name == "" { // would select every cluster
+		return false, &NotFoundError{Kind: "cluster"}
+	}
 	// Read first: an entry that is written later is of a create that began later, or
 	// of one whose nodes are found below.
 	paths := usualKubeconfigs(kubeconfigPath)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -277,5 +278,38 @@ func TestSave(t *testing.T) {
 	}
 	if err := Save(filepath.Join(path, "x"), nil); err == nil {
 		t.Error("wrote below a file")
+	}
+	if err := Save(t.TempDir(), nil); err == nil {
+		t.Error("wrote in place of a folder")
+	}
+}
+
+// A link stays one, and what is no file stays what it is.
+func TestSaveElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
+	if err := os.Symlink("target", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := Save(link, []byte("conf")); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "target" || string(readFile(t, target)) != "conf" {
+		t.Errorf("link to %q, %v; target holds %q", to, err, readFile(t, target))
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan []byte)
+	go func() { data, _ := os.ReadFile(fifo); read <- data }()
+	if err := Save(fifo, []byte("conf")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; string(got) != "conf" {
+		t.Errorf("through the pipe came %q", got)
+	}
+	if info, err := os.Lstat(fifo); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("the pipe is %v, %v", info, err)
 	}
 }

@@ -45,12 +45,34 @@ func read(path string) (content, error) {
 }
 
 // Save writes a kubeconfig that holds keys as a file of its own, for its owner alone,
-// in place of whatever file is there.
+// in place of the file that is there or that a link there leads to. What is no file,
+// such as /dev/stdout, is written to.
 func Save(path string, conf []byte) error {
-	if err := replace(path, content{data: conf, mode: 0o600}); err != nil {
+	if err := save(path, conf); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
+}
+
+func save(path string, conf []byte) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return writeTo(path, conf)
+	}
+	target, err := follow(path)
+	if err != nil {
+		return err
+	}
+	return replace(target, content{data: conf, mode: 0o600})
+}
+
+// writeTo writes to a device or a pipe.
+func writeTo(path string, conf []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(conf)
+	return errors.Join(err, f.Close())
 }
 
 // replace writes c beside path and renames it over path, so that there is at all

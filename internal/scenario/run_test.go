@@ -96,6 +96,8 @@ func (f *fake) Clear(_ context.Context, ids []string) error {
 func (f *fake) Unready(context.Context) (map[string]string, error) { return f.unready, nil }
 
 func (f *fake) Answers(_ context.Context, m Machine) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.down[m.Name] {
 		return errors.New("connection refused")
 	}
@@ -104,7 +106,12 @@ func (f *fake) Answers(_ context.Context, m Machine) error {
 
 func (f *fake) Write(ctx context.Context, m Machine) error { return f.Answers(ctx, m) }
 
-func (f *fake) PodsReady(context.Context, Pods) error { f.podsSeen++; return f.pods }
+func (f *fake) PodsReady(context.Context, Pods) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.podsSeen++
+	return f.pods
+}
 
 func (f *fake) Command(context.Context, []string) (int, string, error) { return f.code, "oh no\n", nil }
 

@@ -121,6 +121,13 @@ func load(t *testing.T, p *Provider, ref string, img v1.Image) (sent int64) {
 func TestLoadLeavesNoTag(t *testing.T) {
 	p := newProvider(t)
 	ref := testPrefix + "cut:1"
+	remove := func() {
+		if err := p.RemoveImage(context.WithoutCancel(t.Context()), ref); err != nil {
+			t.Error(err)
+		}
+	}
+	remove() // that of a test that failed
+	t.Cleanup(remove)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := p.LoadImage(ctx, ref, testImage(t), func(done, total int64) {

@@ -112,13 +112,27 @@ func (p *Provider) send(ctx context.Context, a *archive, skip int, progress func
 		pw.CloseWithError(err)
 		written <- err
 	}()
-	err = p.load(ctx, pr)
+	err = p.load(ctx, until{ctx, pr})
 	// The engine may stop reading early; the writer must not wait for ever.
 	pr.CloseWithError(io.ErrClosedPipe)
 	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {
 		return writeErr
 	}
 	return err
+}
+
+// until reads until its context ends: a request that is interrupted goes on sending for a
+// moment, and what is left of a small archive would be an image.
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u until) Read(b []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(b)
 }
 
 // load posts an archive and reads the engine's answer to its end, for errors

@@ -101,6 +101,10 @@ func (m *Machine) Check(ctx context.Context, o fault.Order) error {
 
 // Start arms the undo of a fault, then does it. If that fails it is undone at once.
 func (m *Machine) Start(ctx context.Context, o fault.Order) error {
+	// Nothing is kept of what is over at once, and the load balancer has no room for it.
+	if !o.Lasts() {
+		return m.once(ctx, o)
+	}
 	return m.locked(func() error {
 		if err := m.Check(ctx, o); err != nil {
 			return err
@@ -108,9 +112,6 @@ func (m *Machine) Start(ctx context.Context, o fault.Order) error {
 		k, err := kindOf(o)
 		if err != nil {
 			return err
-		}
-		if !o.Lasts() {
-			return k.apply(ctx, m, o)
 		}
 		for _, step := range []func() error{
 			func() error { return m.record(o) },
@@ -123,6 +124,18 @@ func (m *Machine) Start(ctx context.Context, o fault.Order) error {
 		}
 		return nil
 	})
+}
+
+// once does a fault of which nothing is to be undone.
+func (m *Machine) once(ctx context.Context, o fault.Order) error {
+	if err := m.Check(ctx, o); err != nil {
+		return err
+	}
+	k, err := kindOf(o)
+	if err != nil {
+		return err
+	}
+	return k.apply(ctx, m, o)
 }
 
 // do does a fault whose undo is armed.

@@ -297,6 +297,9 @@ func TestOnce(t *testing.T) {
 	if err := f.Start(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(f.path(dir)); err == nil {
+		t.Error("it wants a folder, which the load balancer has no room for")
+	}
 	if !slices.Equal(f.killed, []int{77}) || len(f.holds(t)) > 0 || slices.ContainsFunc(f.calls, func(c string) bool { return strings.Contains(c, "systemd-run") }) {
 		t.Errorf("killed %v, holds %q, calls %q", f.killed, f.holds(t), f.calls)
 	}
