@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -330,6 +331,24 @@ func TestWhatIsAwayIsNamed(t *testing.T) {
 		if !slices.Contains(s.Missing, missing) || !strings.Contains(got["summary.txt"], missing) {
 			t.Errorf("%q is not in %q", missing, s.Missing)
 		}
+	}
+}
+
+// A container that goes after it was listed is no gap in what is exported.
+func TestContainerGoesMeanwhile(t *testing.T) {
+	l := newLab(t, said{"a: ps --all --quiet": "c1\n", "a: inspect": inspect("c", 1, exited, "Error", 3)})
+	handle, asked := l.Handle, new(atomic.Int32)
+	l.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+		if cmd.Args[0] == "crictl" && slices.Contains(cmd.Args, "inspect") && asked.Add(1) == 1 {
+			fmt.Fprint(cmd.Stderr, "code = NotFound")
+			return 1
+		}
+		return handle(ctx, n, cmd)
+	}
+	s, got := l.export(t)
+	name := "nodes/a/containers.json"
+	if slices.ContainsFunc(s.Missing, func(m string) bool { return strings.HasPrefix(m, name) }) || !strings.Contains(got[name], "CONTAINER_EXITED") {
+		t.Errorf("missing %q; %s", s.Missing, got[name])
 	}
 }
 

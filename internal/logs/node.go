@@ -183,18 +183,18 @@ func (n *nodeExport) unpackCopy(ctx context.Context) error {
 	return n.unpack(stream, "", logsOnly, mostOfStream)
 }
 
+// inspectTries bounds how often containers are listed anew since one of them has gone
+// before it could be asked about.
+const inspectTries = 3
+
 // containerStates asks the runtime for what it knows of its containers. What a
 // container is configured with stays out: it holds variables.
 func (n *nodeExport) containerStates(ctx context.Context) {
-	var ids, states bytes.Buffer
-	err := n.run(ctx, slices.Concat(n.Runtime.Debug, []string{"ps", "--all", "--quiet"}), &ids)
-	list := bytes.Fields(ids.Bytes())
-	if err == nil && len(list) > 0 {
-		args := slices.Concat(n.Runtime.Debug, []string{"inspect", "--output", "json"})
-		for _, id := range list[:min(len(list), mostContainers)] {
-			args = append(args, string(id))
-		}
-		err = n.run(ctx, args, &states)
+	var states bytes.Buffer
+	err := n.inspectAll(ctx, &states)
+	for try := 1; err != nil && try < inspectTries && ctx.Err() == nil; try++ {
+		states.Reset()
+		err = n.inspectAll(ctx, &states)
 	}
 	found, perr := parseContainers(states.Bytes())
 	err = errors.Join(err, perr)
@@ -203,4 +203,21 @@ func (n *nodeExport) containerStates(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.containers, n.asked = found, err == nil
+}
+
+// inspectAll writes what crictl says of each container.
+func (n *nodeExport) inspectAll(ctx context.Context, states *bytes.Buffer) error {
+	var ids bytes.Buffer
+	if err := n.run(ctx, slices.Concat(n.Runtime.Debug, []string{"ps", "--all", "--quiet"}), &ids); err != nil {
+		return err
+	}
+	list := bytes.Fields(ids.Bytes())
+	if len(list) == 0 {
+		return nil
+	}
+	args := slices.Concat(n.Runtime.Debug, []string{"inspect", "--output", "json"})
+	for _, id := range list[:min(len(list), mostContainers)] {
+		args = append(args, string(id))
+	}
+	return n.run(ctx, args, states)
 }
