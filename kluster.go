@@ -16,6 +16,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cluster"
 	"github.com/kluster-project/kluster/internal/config"
 	"github.com/kluster-project/kluster/internal/doctor"
+	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/local"
 	"github.com/kluster-project/kluster/internal/status"
 )
@@ -66,11 +67,22 @@ func Connect(ctx context.Context, opt Options) (*Engine, error) {
 		Reporter: status.New(status.Options{Out: opt.Log}), CacheDir: opt.CacheDir, NodeBinary: local.NodeProgram(opt.Program),
 		Program: opt.Program,
 	})}
-	// As every verb of the command does; that it fails need not be about what is next.
-	if err := e.manager.UndoOverdue(ctx); err != nil {
-		fmt.Fprintln(e.log, err)
-	}
+	undoOverdue(ctx, e.manager.UndoOverdue, e.log)
 	return e, nil
+}
+
+// undoOverdue undoes faults that nobody else will undo, as every verb of the command does.
+// That it fails, or takes too long, need not be about what is next.
+func undoOverdue(ctx context.Context, undo func(context.Context) error, log io.Writer) {
+	ctx, cancel := context.WithTimeoutCause(ctx, fault.OverdueTime, fmt.Errorf("not within %v", fault.OverdueTime))
+	defer cancel()
+	err := undo(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(log, "undoing overdue faults:", err)
+	}
 }
 
 // CreateOptions say what cluster to make. All that is zero has a default: the zero value

@@ -1,12 +1,15 @@
 package kluster
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kluster-project/kluster/configs/v1alpha1"
 	"github.com/kluster-project/kluster/internal/cluster"
@@ -19,6 +22,17 @@ import (
 func fakeEngine(t *testing.T) *Engine {
 	t.Helper()
 	return &Engine{manager: cluster.New(providertest.New(), cluster.Options{Reporter: status.Discard, CacheDir: t.TempDir()})}
+}
+
+// TestOverdueFaultsAreBounded: whoever connects does not wait for nodes that do not answer.
+func TestOverdueFaultsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, log := time.Now(), &strings.Builder{}
+		undoOverdue(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, log)
+		if d := time.Since(began); d != fault.OverdueTime || !strings.Contains(log.String(), "not within 30s") {
+			t.Errorf("after %v: %s", d, log)
+		}
+	})
 }
 
 func TestWhatDoesNotExist(t *testing.T) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,16 +17,13 @@ func newFaultCmd(a *app) *cobra.Command {
 		append(children, newFaultRunCmd(a), newFaultListCmd(a), newFaultClearCmd(a), newFaultGuardCmd(a))...)
 }
 
-// overdueTime bounds what a verb spends on faults of others before its own work.
-const overdueTime = 30 * time.Second
-
 // undoOverdue undoes faults that nobody else will undo. That it fails does not stop a
 // verb, which may have nothing to do with them.
 func (a *app) undoOverdue(ctx context.Context) {
 	if a.display == nil {
 		return // the shell asks for completions
 	}
-	ctx, cancel := context.WithTimeout(ctx, overdueTime)
+	ctx, cancel := context.WithTimeout(ctx, fault.OverdueTime)
 	defer cancel()
 	if err := a.clusters.UndoOverdue(ctx); err != nil && ctx.Err() == nil {
 		a.reporter().Note("%v", err)

@@ -48,6 +48,10 @@ type Peer struct {
 	Out   bool         `json:"out"`
 }
 
+// OverdueTime bounds what a program spends on overdue faults of others before its own
+// work.
+const OverdueTime = 30 * time.Second
+
 // idForm is what an ID looks like: it is part of names of units, tables and files.
 var idForm = regexp.MustCompile(`^[a-z0-9]{6,32}$`)
 
