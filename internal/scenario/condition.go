@@ -17,7 +17,7 @@ import (
 func (r *run) until(ctx context.Context, c Condition, limit time.Duration, shown status.Step) error {
 	end := time.Now().Add(limit)
 	for {
-		err := r.holds(ctx, c)
+		err := r.holds(ctx, c, time.Until(end))
 		if err == nil {
 			return nil
 		}
@@ -42,22 +42,28 @@ func firstLine(err error) string {
 	return line
 }
 
-// goesOn sees that a condition, which held, holds for a time.
-func (r *run) goesOn(ctx context.Context, c Condition, during time.Duration) error {
+// goesOn sees that a condition, which held, holds for a time. Whatever took a while to hold
+// may take as long again.
+func (r *run) goesOn(ctx context.Context, c Condition, within, during time.Duration) error {
 	for began := time.Now(); time.Since(began) < during; {
 		if !wait.For(ctx, r.timing.Poll) {
 			return context.Cause(ctx)
 		}
-		if err := r.holds(ctx, c); err != nil {
+		if err := r.holds(ctx, c, within); err != nil {
 			return fmt.Errorf("no more after %v: %w", time.Since(began).Round(time.Millisecond), err)
 		}
 	}
 	return nil
 }
 
-// holds is nil, or says what does not hold.
-func (r *run) holds(ctx context.Context, c Condition) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timing.Ask)
+// holds is nil, or says what does not hold. A command, which may wait itself, has as long as
+// its step still has, if that is longer than others are asked.
+func (r *run) holds(ctx context.Context, c Condition, left time.Duration) error {
+	most := r.timing.Ask
+	if c.Command != nil {
+		most = max(most, left)
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	switch {
 	case c.Ready != nil:
@@ -157,6 +163,9 @@ func (r *run) undone(ctx context.Context) error {
 
 func (r *run) command(ctx context.Context, c Command) error {
 	code, output, err := r.cluster.Command(ctx, c.Args)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s did not end: %s", c.Args[0], strings.TrimSpace(output))
+	}
 	if err == nil && code != c.ExitCode {
 		err = fmt.Errorf("%s ended with code %d, not %d: %s", c.Args[0], code, c.ExitCode, strings.TrimSpace(output))
 	}

@@ -41,7 +41,8 @@ type Cluster interface {
 	CleanUp(ctx context.Context) error
 }
 
-// Timing is how often is asked, and how long for an answer.
+// Timing is how often is asked, and how long for an answer. Commands have their step's own
+// limit if that is longer.
 type Timing struct {
 	Poll, Ask, CleanUp time.Duration
 }
@@ -136,10 +137,11 @@ func (r *run) do(ctx context.Context, s *Step, report *StepReport, shown status.
 	case s.Wait != nil:
 		return r.until(ctx, *s.Wait.Until, orElse(s.Wait.Timeout, DefaultWait), shown)
 	case s.Check != nil:
-		if err := r.until(ctx, *s.Check.That, duration(s.Check.Within), shown); err != nil {
+		within := duration(s.Check.Within)
+		if err := r.until(ctx, *s.Check.That, within, shown); err != nil {
 			return err
 		}
-		return r.goesOn(ctx, *s.Check.That, duration(s.Check.During))
+		return r.goesOn(ctx, *s.Check.That, within, duration(s.Check.During))
 	}
 	return r.parallel(ctx, s.Parallel, report.Steps, shown)
 }

@@ -28,6 +28,7 @@ type fake struct {
 	down     map[string]bool // no API
 	pods     error
 	code     int
+	takes    time.Duration // a command
 	refuse   error
 	stuck    error // clearing fails
 	active   []fault.Active
@@ -113,7 +114,14 @@ func (f *fake) PodsReady(context.Context, Pods) error {
 	return f.pods
 }
 
-func (f *fake) Command(context.Context, []string) (int, string, error) { return f.code, "oh no\n", nil }
+func (f *fake) Command(ctx context.Context, _ []string) (int, string, error) {
+	select {
+	case <-ctx.Done():
+		return 0, "waiting\n", errors.New("signal: killed")
+	case <-time.After(f.takes):
+		return f.code, "oh no\n", nil
+	}
+}
 
 func (f *fake) CleanUp(context.Context) error { f.cleaned = true; return nil }
 
@@ -213,6 +221,36 @@ func TestRunFails(t *testing.T) {
 				}
 				if left, _ := f.Faults(t.Context()); len(left) > 0 {
 					t.Errorf("faults are left: %v", left)
+				}
+			})
+		})
+	}
+}
+
+// TestCommandsThatWait: a command has as long as its step has, and at least as long as
+// others are asked.
+func TestCommandsThatWait(t *testing.T) {
+	for _, tc := range []struct {
+		name, step, want string
+		takes            time.Duration
+		seconds          float64
+	}{
+		{"a check", "check: {that: {command: {args: [x]}}, within: 1m}", "", 50 * time.Second, 50},
+		{"a wait", "wait: {until: {command: {args: [x]}}}", "", 50 * time.Second, 50},
+		{"a check that goes on", "check: {that: {command: {args: [x]}}, within: 20s, during: 12s}", "", 10 * time.Second, 31},
+		{"too long", "check: {that: {command: {args: [x]}}, within: 1m}", "not within 1m0s: x did not end: waiting", 2 * time.Minute, 60},
+		{"too long at once", "check: {that: {command: {args: [x]}}}", "x did not end: waiting", 6 * time.Second, 5},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.takes = tc.takes
+				report, err := runs(t, f, "- "+tc.step+"\n")
+				if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+					t.Errorf("got %v", err)
+				}
+				if report.Steps[0].Seconds != tc.seconds {
+					t.Errorf("%v s", report.Steps[0].Seconds)
 				}
 			})
 		})
