@@ -11,6 +11,7 @@ import (
 	"github.com/kluster-project/kluster/internal/cri"
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -22,7 +23,8 @@ type AddOptions struct {
 	// Runtime and OCIRuntime run their containers; "" for those of the first control
 	// plane. Image is what they are made of; "" for one that the cluster has.
 	Runtime, OCIRuntime, Image string
-	// Wait bounds the time from the start of the nodes until they are ready.
+	// Wait bounds the time from the start of the nodes until they are ready, and every
+	// other step.
 	Wait time.Duration
 	// OnStep, if not nil, hears each step's name before it runs.
 	OnStep func(ctx context.Context, name string)
@@ -60,14 +62,28 @@ type addition struct {
 func addPlan() []changeStep[*addition] {
 	return []changeStep[*addition]{
 		{"check", "whatever forbids it is found before anything is made", silentChange((*addition).check), nil},
-		{"files", "what the other nodes have, where the cluster's state lives", silentChange((*addition).collect), nil},
-		{"nodes", "all at once, each with its files before its first start", silentChange((*addition).createNodes), (*addition).removeNodes},
+		{"files", "what the other nodes have, where the cluster's state lives", inTime((*addition).collect), nil},
+		{"nodes", "all at once, each with its files before its first start", inTime((*addition).createNodes), (*addition).removeNodes},
 		{"control plane", "one after the other: etcd takes one new member at a time, which learns before it votes", (*addition).joinControlPlanes, nil},
 		{"readiness", "every new node Ready, and its API server if it has one", (*addition).waitReady, nil},
-		{"labels", "those that kubelets may not give to their own nodes", silentChange((*addition).labelNodes), nil},
-		{"API servers", "the nodes' proxies and the load balancer know the new control planes", silentChange((*addition).announce), (*addition).takeBackAPIServers},
-		{"record", "that they are the cluster's now", silentChange((*addition).record), nil},
+		{"labels", "those that kubelets may not give to their own nodes", inTime((*addition).labelNodes), nil},
+		{"API servers", "the nodes' proxies and the load balancer know the new control planes", inTime((*addition).announce), (*addition).takeBackAPIServers},
+		{"record", "that they are the cluster's now", inTime((*addition).record), nil},
 	}
+}
+
+// inTime is a silent step that has as long as the new nodes have to get ready: an engine or
+// a node that hangs does not hold the cluster's lock for good.
+func inTime(run func(*addition, context.Context) error) func(*addition, context.Context, status.Step) error {
+	return silentChange(func(a *addition, ctx context.Context) error {
+		ctx, cancel := a.bounded(ctx)
+		defer cancel()
+		err := run(a, ctx)
+		if err != nil && ctx.Err() != nil {
+			err = causeOf(ctx, err)
+		}
+		return err
+	})
 }
 
 // AddSteps names the steps of an add, in order.
@@ -91,7 +107,7 @@ func (m *Manager) AddNodes(ctx context.Context, opt AddOptions) (*Added, error) 
 	if err != nil {
 		return nil, err
 	}
-	id, unlock, err := m.lock(ctx, addWork, opt.Cluster, machines, 2*opt.Wait+changeBackTime+rollbackTime)
+	id, unlock, err := m.lock(ctx, addWork, opt.Cluster, machines, time.Duration(len(addPlan()))*opt.Wait+changeBackTime+rollbackTime)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -217,6 +219,33 @@ func TestAddInterruptedAtEveryStepLeavesNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAddStepsEnd: a step whose node or engine hangs ends, and is taken back.
+func TestAddStepsEnd(t *testing.T) {
+	for hangs, step := range map[string]string{"env --null": "nodes", "api-servers": "API servers"} {
+		inBubble(t, step, func(t *testing.T) {
+			t.Helper()
+			g := grow(t, 1)
+			before, answers := g.state(t), g.Handle
+			var hung atomic.Bool // once: the way back is told to the same ones
+			g.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+				if strings.Contains(strings.Join(cmd.Args, " "), hangs) && hung.CompareAndSwap(false, true) {
+					<-ctx.Done()
+					return 1
+				}
+				return answers(ctx, n, cmd)
+			}
+			began := time.Now()
+			_, err := g.add(t.Context(), AddOptions{Role: nodespec.RoleControlPlane, Wait: time.Minute})
+			if !isTimeout(err) || !strings.Contains(err.Error(), step+": ") || time.Since(began) > 2*time.Minute {
+				t.Errorf("after %v: %v", time.Since(began), err)
+			}
+			if diff := cmp.Diff(before, g.state(t)); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
