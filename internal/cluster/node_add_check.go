@@ -49,6 +49,11 @@ func (a *addition) lookAtMachines(ctx context.Context) (err error) {
 	if !made {
 		return unfitError(fmt.Errorf("cluster %q is not complete", a.cfg.Name), "wait until its create has ended, or delete it")
 	}
+	if a.controlPlanesAdded() {
+		if err := unpaused(a.cfg.Name, a.machines); err != nil {
+			return err
+		}
+	}
 	if a.had, err = a.m.members(ctx, a.machines); err != nil {
 		return err
 	}

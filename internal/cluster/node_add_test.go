@@ -298,6 +298,16 @@ func TestAddsThatAreRefused(t *testing.T) {
 			AddOptions{},
 			failure.CodeHost, "no control plane of the cluster runs",
 		},
+		"a worker that is paused": {
+			4, func(t *testing.T, g *growing) { t.Helper(); g.pause(t, "c-worker-1") },
+			AddOptions{Role: nodespec.RoleControlPlane},
+			failure.CodeHost, "paused nodes cannot be told of the API servers: c-worker-1",
+		},
+		"a load balancer that is paused": {
+			3, func(t *testing.T, g *growing) { t.Helper(); g.pause(t, "c-lb") },
+			AddOptions{Role: nodespec.RoleControlPlane},
+			failure.CodeHost, "paused nodes cannot be told of the API servers: c-lb",
+		},
 		"a member of etcd that is silent": {
 			3, func(_ *testing.T, g *growing) { g.silent["c-control-plane-2"] = true },
 			AddOptions{Role: nodespec.RoleControlPlane},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,7 +86,19 @@ func (m *Manager) tellAPIServers(ctx context.Context, members []member, balancer
 	return errors.Join(errs...)
 }
 
-// tellNode tells one node; one that does not run reads it when it starts.
+// unpaused refuses a change of the API servers while machines are paused: what runs in them
+// cannot be told, and goes on with the old ones when it is resumed.
+func unpaused(cluster string, machines []provider.Node) error {
+	paused := slices.DeleteFunc(slices.Clone(machines), func(n provider.Node) bool { return n.State != provider.StatePaused })
+	if len(paused) == 0 {
+		return nil
+	}
+	return unfitError(fmt.Errorf("paused nodes cannot be told of the API servers: %s", strings.Join(nodeNames(paused), ", ")),
+		"let them go on first: kluster resume %s", cluster)
+}
+
+// tellNode tells one node; one that does not run reads it when it starts. None is paused
+// (see unpaused).
 func (m *Manager) tellNode(ctx context.Context, n member, servers []string) error {
 	if n.State == provider.StateRunning {
 		args := append([]string{nodespec.NodeBinary, "api-servers"}, servers...)

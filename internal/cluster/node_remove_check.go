@@ -15,12 +15,19 @@ import (
 	"github.com/kluster-project/kluster/internal/kubeadm"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/internal/wait"
+	"github.com/kluster-project/kluster/provider"
 )
 
 // check sees that the node can go.
 func (r *removal) check(ctx context.Context, step status.Step) error {
 	if err := r.look(ctx); err != nil {
 		return err
+	}
+	if r.isControl || r.node == nil { // one whose machine has gone may have been one
+		others := slices.DeleteFunc(slices.Clone(r.machines), func(n provider.Node) bool { return n.Name == r.name })
+		if err := unpaused(r.opt.Cluster, others); err != nil {
+			return err
+		}
 	}
 	if err := r.lookAtEtcd(ctx); err != nil {
 		return err

@@ -140,6 +140,11 @@ func TestRemovalsThatAreRefused(t *testing.T) {
 			g.stop(t, "c-control-plane-2")
 			g.stop(t, "c-control-plane-3")
 		}, failure.CodeHost, "etcd has 3 voting members, of which 1 answer and 2 are needed to change anything", false},
+		"a paused node that is not told": {
+			[]string{"c-control-plane-1"},
+			func(t *testing.T, g *growing) { t.Helper(); g.pause(t, "c-worker-1") },
+			failure.CodeHost, "paused nodes cannot be told of the API servers: c-worker-1", false,
+		},
 		"pods that would be lost": {[]string{"c-worker-1"}, func(t *testing.T, g *growing) {
 			t.Helper()
 			if err := g.client.Tracker().Add(pod("alone", "c-worker-1", "")); err != nil {

@@ -320,6 +320,13 @@ func (g *growing) stop(t *testing.T, name string) {
 	}
 }
 
+func (g *growing) pause(t *testing.T, name string) {
+	t.Helper()
+	if err := g.PauseNode(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (g *growing) add(ctx context.Context, opt AddOptions) (*Added, error) {
 	opt.Cluster = "c"
 	if opt.Wait == 0 {
