@@ -279,7 +279,28 @@ func (x *experiment) judge(ctx context.Context, verdict history.Verdict, result 
 	Expect(verdict.Right).To(BeTrue(), "the history is not that of registers: %q", verdict.Wrong)
 	Expect(result.MostLeaders).To(BeNumerically("<=", 1), "leaders of a term of etcd")
 	Expect(result.CutOff).To(BeZero(), "writes acknowledged without a quorum")
-	Expect(result.Left).To(BeEmpty(), "left behind")
+	Expect(broken(result)).To(BeEmpty(), "what may not be")
+}
+
+// broken says which budgets that are no times are unmet, with the names of what broke them.
+func broken(result chaos.Row) []string {
+	var all []string
+	for _, b := range result.Budgets {
+		if b.Met {
+			continue
+		}
+		switch b.Meter {
+		case chaos.Leaks:
+			all = append(all, fmt.Sprintf("left behind: %q", result.Left))
+		case chaos.Restarts:
+			all = append(all, fmt.Sprintf("other pods that restarted: %q", result.Restarted))
+		case chaos.NotReady:
+			all = append(all, fmt.Sprintf("nodes that went NotReady: %q", result.NodesNotReady))
+		case chaos.Silent:
+			all = append(all, fmt.Sprintf("nobody is told of %q in %q", result.Fault, result.Targets))
+		}
+	}
+	return all
 }
 
 // keep writes a history that is wrong, as it is and as a page, and returns where.

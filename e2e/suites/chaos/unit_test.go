@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kluster-project/kluster/e2e/chaos"
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
 )
 
@@ -41,6 +42,29 @@ func TestRestartedPods(t *testing.T) {
 	} {
 		got := restartedPods(before, after, func(p pod) bool { return c.spares([]string{"2"}, p) })
 		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// TestBroken: what is no time fails a row, by name, if the row promises it.
+func TestBroken(t *testing.T) {
+	result := chaos.Row{
+		Fault: "kluster fault disk-full", Targets: []string{"c-1"},
+		Restarted: []string{"a/web"}, NodesNotReady: []string{"c-2"}, Left: []string{"c-3: netem"}, Whole: 1000,
+	}
+	every := []string{`other pods that restarted: ["a/web"]`, `left behind: ["c-3: netem"]`}
+	own := []string{`nodes that went NotReady: ["c-2"]`, `nobody is told of "kluster fault disk-full" in ["c-1"]`}
+	for _, test := range []struct {
+		within []chaos.Budget
+		result chaos.Row
+		want   []string
+	}{
+		{[]chaos.Budget{whole}, result, every},
+		{[]chaos.Budget{noneGone, said, whole}, result, append(own, every...)},
+		{[]chaos.Budget{noneGone, said, whole}, chaos.Row{Said: "no space left", Whole: 1000}, nil},
+	} {
+		if diff := cmp.Diff(test.want, broken(test.result.Judge(test.within...))); diff != "" {
 			t.Error(diff)
 		}
 	}
