@@ -210,7 +210,7 @@ func (l *lifecycle) keepsQuorum(ctx context.Context) error {
 	healthy := l.serving(ctx, members)
 	quorum := len(members)/2 + 1
 	left := len(slices.DeleteFunc(slices.Clone(healthy), func(name string) bool { return slices.Contains(leaving, name) }))
-	if l.plan.inTurn {
+	if l.plan.inTurn && left < len(healthy) { // one at a time; one that does not serve takes nothing away
 		left = len(healthy) - 1
 	}
 	switch {

@@ -246,6 +246,7 @@ func TestLifeKeepsTheQuorum(t *testing.T) {
 		"restart of all in turn":    {nodes: three, opt: LifeOptions{Verb: Restart, Nodes: []string{"c-1", "c-2", "c-3"}}},
 		"restart of the only one":   {nodes: map[string]nodespec.Role{"c-1": nodespec.RoleControlPlane}, opt: LifeOptions{Verb: Restart, Nodes: []string{"c-1"}}},
 		"restart of a second one":   {nodes: three, down: "c-2", opt: LifeOptions{Verb: Reboot, Nodes: []string{"c-1"}}, want: "leaves 1 of 3"},
+		"restart of the broken one": {nodes: three, broken: "c-2", opt: LifeOptions{Verb: Restart, Nodes: []string{"c-2"}}},
 		"the whole cluster":         {nodes: three, opt: LifeOptions{Verb: Stop}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,11 +275,11 @@ func TestLifeKeepsTheQuorum(t *testing.T) {
 	}
 }
 
-// breakAPI lets the API server of a node fail.
+// breakAPI lets the API server of a node fail until the node is started again.
 func (l *living) breakAPI(node string) {
-	inner := l.Handle
+	inner, since := l.Handle, len(l.Calls())
 	l.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
-		if n.Name == node && cmd.Args[0] == "kubectl" {
+		if n.Name == node && cmd.Args[0] == "kubectl" && !slices.Contains(l.Calls()[since:], "StartNode "+node) {
 			return 1
 		}
 		return inner(ctx, n, cmd)
