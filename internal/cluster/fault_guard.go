@@ -156,11 +156,24 @@ func say(answers io.Writer, a guardAnswer) error {
 	return nil
 }
 
-// beginGuarded does a fault after its undo is armed. What fails is undone.
+// beginGuarded does a fault after its undo is armed. What fails is undone, but nothing
+// that it has not done: another fault may have.
 func (m *Manager) beginGuarded(ctx context.Context, g guardedFault, answers io.Writer) error {
 	remedy, ok := remedies[g.Kind]
 	if !ok {
 		return fmt.Errorf("no fault %q is guarded", g.Kind)
+	}
+	var hit []string
+	apply := func(id string) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := remedy.apply(ctx, m.provider, id)
+		// Any other error may have come after the node was hit.
+		if !errors.Is(err, provider.ErrNotRunning) && !errors.Is(err, provider.ErrNotFound) {
+			hit = append(hit, id)
+		}
+		return err
 	}
 	begin := func() error {
 		if err := m.recordFault(ctx, g); err != nil {
@@ -170,11 +183,15 @@ func (m *Manager) beginGuarded(ctx context.Context, g guardedFault, answers io.W
 			return err
 		}
 		_ = say(answers, guardAnswer{State: guardArmed})
-		return onAll(g.Targets, func(id string) error { return remedy.apply(ctx, m.provider, id) })
+		return onAll(g.Targets, apply)
 	}
 	if err := begin(); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), faultUndoTime)
 		defer cancel()
+		if len(hit) == 0 {
+			return errors.Join(err, m.forgetFault(undo, g.Cluster, g.ID))
+		}
+		g.Targets = hit
 		return errors.Join(err, m.undoFault(undo, g))
 	}
 	return say(answers, guardAnswer{State: guardHolds})

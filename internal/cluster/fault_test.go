@@ -191,30 +191,14 @@ func TestGuardedFaults(t *testing.T) {
 // killedGuard is a guard that was killed when its fault held: what it leaves.
 func (h *hurting) killedGuard(t *testing.T, kind fault.Kind, until time.Time) string {
 	t.Helper()
-	nodes, err := h.m.machines(t.Context(), "c")
-	if err != nil {
+	const id = "orphan"
+	if err := h.record(id, kind, until); err != nil {
 		t.Fatal(err)
 	}
-	n := nodes[slices.IndexFunc(nodes, func(n provider.Node) bool { return n.Name == "c-worker-1" })]
-	g := guardedFault{Image: testImage, Creation: "made", Targets: []string{n.ID}, Active: fault.Active{
-		ID: "orphan", Cluster: "c", Kind: kind, Nodes: []string{n.Name}, Since: time.Now(), Until: until, Undo: fault.ByGuard,
-	}}
-	text, err := json.Marshal(g)
-	if err != nil {
+	if err := remedies[kind].apply(t.Context(), h.Provider, h.id("c-worker-1")); err != nil {
 		t.Fatal(err)
 	}
-	dead := creator{Boot: "another", PIDNamespace: "x", PID: 1, Started: "1"}
-	_, err = h.CreateNode(t.Context(), provider.NodeSpec{Name: FaultRecordName("c", g.ID), Image: testImage, NoNetwork: true, Labels: map[string]string{
-		nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleFault), nodespec.LabelCreator: dead.String(),
-		faultLabel: g.ID, faultSpecLabel: string(text),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remedies[kind].apply(t.Context(), h.Provider, n.ID); err != nil {
-		t.Fatal(err)
-	}
-	return g.ID
+	return id
 }
 
 func TestOverdueFaultsAreUndone(t *testing.T) {
@@ -281,6 +265,101 @@ func TestGuardedFaultThatFails(t *testing.T) {
 	if all, err := h.m.Faults(t.Context(), "c"); err != nil || len(all) > 0 {
 		t.Errorf("left: %v, %v", all, err)
 	}
+}
+
+// TestGuardsUndoOnlyTheirOwn sees that a guard that fails leaves alone what it has not
+// done, although it looks as if it had.
+func TestGuardsUndoOnlyTheirOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind   fault.Kind
+		before func(*hurting) error // just before the guard records its fault
+		answer error                // to the pause of worker-1, which it does all the same
+		says   string
+		want   provider.State // of worker-1
+	}{
+		"refused, since another paused it": {
+			kind: fault.Pause, want: provider.StatePaused, says: "there is fault pause of c-worker-1 already",
+			before: func(h *hurting) error {
+				return errors.Join(h.record("first", fault.Pause, time.Now().Add(time.Hour)), h.PauseNode(context.Background(), h.id("c-worker-1")))
+			},
+		},
+		"one was stopped meanwhile": {
+			kind: fault.Kill, want: provider.StateStopped, says: "does not run",
+			before: func(h *hurting) error { return h.StopNode(context.Background(), h.id("c-worker-1"), 0) },
+		},
+		"an answer that got lost": {
+			kind: fault.Pause, want: provider.StateRunning, says: "lost",
+			answer: errors.New("lost"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHurting(t)
+			inner := h.m.provider
+			h.m.provider = &meddling{Provider: inner, h: h, before: test.before, answer: test.answer}
+			_, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: test.kind, Nodes: []string{"control-plane-1", "worker-1"}})
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("err = %v", err)
+			}
+			h.guards.Wait()
+			if got := h.state(t, "c-worker-1"); got != test.want {
+				t.Errorf("worker-1 is %s, want %s", got, test.want)
+			}
+			if got := h.state(t, "c-control-plane-1"); got != provider.StateRunning {
+				t.Errorf("control-plane-1 is %s", got)
+			}
+		})
+	}
+}
+
+// meddling is an engine on which somebody else is at work: before is done just
+// before a fault is recorded, and the answer to a pause of worker-1 is another.
+type meddling struct {
+	provider.Provider
+	h      *hurting
+	before func(*hurting) error
+	answer error
+}
+
+func (p *meddling) CreateNode(ctx context.Context, spec provider.NodeSpec) (provider.Node, error) {
+	if p.before != nil {
+		if err := p.before(p.h); err != nil {
+			return provider.Node{}, err
+		}
+	}
+	return p.Provider.CreateNode(ctx, spec)
+}
+
+func (p *meddling) PauseNode(ctx context.Context, id string) error {
+	err := p.Provider.PauseNode(ctx, id)
+	if err == nil && id == p.h.id("c-worker-1") {
+		err = p.answer
+	}
+	return err
+}
+
+func (h *hurting) id(name string) string {
+	nodes, _ := h.Nodes(context.Background(), provider.Selector{nodespec.LabelNode: name})
+	return nodes[0].ID
+}
+
+// record writes down a fault of worker-1 whose guard is dead.
+func (h *hurting) record(id string, kind fault.Kind, until time.Time) error {
+	text, err := json.Marshal(guardedFault{Image: testImage, Creation: "made", Targets: []string{h.id("c-worker-1")}, Active: fault.Active{
+		ID: id, Cluster: "c", Kind: kind, Nodes: []string{"c-worker-1"}, Since: time.Now(), Until: until, Undo: fault.ByGuard,
+	}})
+	if err != nil {
+		return err
+	}
+	return h.recordText(id, string(text))
+}
+
+func (h *hurting) recordText(id, text string) error {
+	dead := creator{Boot: "another", PIDNamespace: "x", PID: 1, Started: "1"}
+	_, err := h.CreateNode(context.Background(), provider.NodeSpec{Name: FaultRecordName("c", id), Image: testImage, NoNetwork: true, Labels: map[string]string{
+		nodespec.LabelCluster: "c", nodespec.LabelRole: string(nodespec.RoleFault), nodespec.LabelCreator: dead.String(),
+		nodespec.LabelNode: FaultRecordName("c", id), faultLabel: id, faultSpecLabel: text,
+	}})
+	return err
 }
 
 func TestGuardsEnd(t *testing.T) {
