@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -69,24 +70,27 @@ func (m *Manager) forgetFault(ctx context.Context, cluster, id string) error {
 	return m.provider.Remove(ctx, provider.Selector{nodespec.LabelCluster: cluster, faultLabel: id})
 }
 
-// guarded are the faults of a cluster that have a guard, or had; of all when cluster is
-// "". It is one look at the engine.
+// guarded are the faults of a cluster that have a guard, or had. A record that cannot be
+// read is no reason to leave the others; UndoOverdue tells of it.
 func (m *Manager) guarded(ctx context.Context, cluster string) ([]guardedFault, error) {
+	all, _, err := m.recorded(ctx, cluster)
+	return all, err
+}
+
+// recorded are the faults of a cluster, of all when cluster is "", and what is wrong with
+// records that cannot be read. It is one look at the engine.
+func (m *Manager) recorded(ctx context.Context, cluster string) (all []guardedFault, bad []error, err error) {
 	records, err := m.provider.Nodes(ctx, provider.Selector{
 		nodespec.LabelRole: string(nodespec.RoleFault), nodespec.LabelCluster: cluster,
 	})
-	if err != nil {
-		return nil, err
-	}
-	var all []guardedFault
 	for _, n := range records {
-		g, err := guardedOf(n)
-		if err != nil {
-			return nil, err
+		if g, err := guardedOf(n); err != nil {
+			bad = append(bad, err)
+		} else {
+			all = append(all, g)
 		}
-		all = append(all, g)
 	}
-	return all, nil
+	return all, bad, err
 }
 
 // guardedOf reads a record.
@@ -109,10 +113,13 @@ func (g guardedFault) overdue(viewer creator, now time.Time) bool {
 	return now.After(g.Until.Add(overdueAfter)) || !g.guard.mayRun(viewer, startTime)
 }
 
-// UndoOverdue undoes the faults whose guard has died or is late, of all clusters. When
-// there is none it costs one look.
+// UndoOverdue undoes the faults whose guard has died or is late, of all clusters: one
+// that cannot be undone keeps no other. When there is none it costs one look.
 func (m *Manager) UndoOverdue(ctx context.Context) error {
-	all, err := m.guarded(ctx, "")
+	all, bad, err := m.recorded(ctx, "")
+	for _, err := range bad {
+		m.reporter.Note("leaving a fault as it is: %v", err)
+	}
 	if err != nil || len(all) == 0 {
 		return err
 	}
@@ -120,16 +127,17 @@ func (m *Manager) UndoOverdue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, g := range all {
 		if !g.overdue(self, time.Now()) {
 			continue
 		}
 		m.reporter.Note("undoing fault %s of cluster %s, which nobody guards any more", g, g.Cluster)
 		if err := m.undoFault(ctx, g); err != nil {
-			return fmt.Errorf("undoing fault %s: %w", g, err)
+			errs = append(errs, fmt.Errorf("undoing fault %s: %w", g, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // undoGuarded undoes a fault by its ID; its guard sees that the record has gone.

@@ -20,6 +20,7 @@ import (
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/fault"
 	"github.com/kluster-project/kluster/internal/nodespec"
+	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
 	"github.com/kluster-project/kluster/provider/providertest"
 )
@@ -221,6 +222,39 @@ func TestOverdueFaultsAreUndone(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"Nodes"}, h.Calls()[before:]); diff != "" {
 				t.Errorf("without faults it costs one look: %s", diff)
+			}
+		})
+	}
+}
+
+// TestOneFaultKeepsNoOther sees that a fault that cannot be undone, or whose record cannot
+// be read, leaves no other node frozen.
+func TestOneFaultKeepsNoOther(t *testing.T) {
+	for name, test := range map[string]struct {
+		first func(*hurting) error
+		notes string
+		want  string // of the error; "" for none
+	}{
+		"of an unknown kind": {first: func(h *hurting) error { return h.record("a-first", "melt", time.Now()) }, want: `faults of kind "melt"`},
+		"unreadable":         {first: func(h *hurting) error { return h.recordText("a-first", "{") }, notes: "leaving a fault as it is: reading label"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHurting(t)
+			var said strings.Builder
+			h.m.reporter = status.New(status.Options{Out: &said})
+			if err := test.first(h); err != nil {
+				t.Fatal(err)
+			}
+			h.killedGuard(t, fault.Pause, time.Now().Add(time.Minute))
+			err := h.m.UndoOverdue(t.Context())
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("err = %v, want %q", err, test.want)
+			}
+			if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
+				t.Errorf("the node is %s", got)
+			}
+			if !strings.Contains(said.String(), test.notes) {
+				t.Errorf("said %q", said.String())
 			}
 		})
 	}
