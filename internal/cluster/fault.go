@@ -152,35 +152,78 @@ func (m *Manager) Faults(ctx context.Context, cluster string) ([]fault.Active, e
 	for _, g := range guarded {
 		all = append(all, g.Active)
 	}
-	for _, o := range inside {
-		if !slices.ContainsFunc(all, func(a fault.Active) bool { return a.ID == o.ID }) {
-			all = append(all, o.Active)
-		}
-	}
+	all = append(all, onceEach(inside)...)
 	slices.SortStableFunc(all, func(a, b fault.Active) int { return a.Since.Compare(b.Since) })
 	return all, nil
 }
 
 // ClearFaults undoes faults of a cluster at once, all when no IDs are given, and tells
-// which.
+// which. What cannot be undone, or seen, keeps no other.
 func (m *Manager) ClearFaults(ctx context.Context, cluster string, ids ...string) ([]fault.Active, error) {
-	all, err := m.Faults(ctx, cluster)
+	guarded, err := m.guarded(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
+	var all []fault.Active
+	for _, g := range guarded {
+		all = append(all, g.Active)
+	}
+	if err := m.haveAll(ctx, cluster, all, ids); err != nil {
+		return nil, err
+	}
+	// Those first that a guard undoes: nothing can be done in a node that is paused.
+	cleared, errs := m.clearAll(ctx, all, ids)
+	if onlyGuarded(all, ids) {
+		return cleared, errors.Join(errs...)
+	}
+	inside, err := m.faultsInside(ctx, cluster)
+	more, failed := m.clearAll(ctx, onceEach(inside), ids)
+	return append(cleared, more...), errors.Join(slices.Concat(errs, failed, []error{err})...)
+}
+
+// haveAll sees that a cluster has faults of those IDs, before the first is undone. Nodes
+// are asked only for those that have no guard.
+func (m *Manager) haveAll(ctx context.Context, cluster string, guarded []fault.Active, ids []string) error {
+	if len(ids) == 0 || onlyGuarded(guarded, ids) {
+		return nil
+	}
+	inside, unseen := m.faultsInside(ctx, cluster)
 	var known []string
-	for _, a := range all {
+	for _, a := range slices.Concat(guarded, onceEach(inside)) {
 		known = append(known, a.ID)
 	}
 	for _, id := range ids {
-		if !slices.Contains(known, id) {
-			return nil, &NotFoundError{Kind: "fault", Name: id, Known: known}
+		switch {
+		case slices.Contains(known, id):
+		case unseen != nil:
+			return fmt.Errorf("looking for fault %s: %w", id, unseen)
+		default:
+			return &NotFoundError{Kind: "fault", Name: id, Known: known}
 		}
 	}
-	var cleared []fault.Active
-	var errs []error
-	// Those first that a guard undoes: nothing can be done in a node that is paused.
-	slices.SortStableFunc(all, func(a, b fault.Active) int { return strings.Compare(string(a.Undo), string(b.Undo)) })
+	return nil
+}
+
+// onlyGuarded says whether IDs are given, and all of them are of faults with a guard.
+func onlyGuarded(guarded []fault.Active, ids []string) bool {
+	return len(ids) > 0 && !slices.ContainsFunc(ids, func(id string) bool {
+		return !slices.ContainsFunc(guarded, func(a fault.Active) bool { return a.ID == id })
+	})
+}
+
+// onceEach are faults, each of which several nodes may have.
+func onceEach(orders []fault.Order) []fault.Active {
+	var all []fault.Active
+	for _, o := range orders {
+		if !slices.ContainsFunc(all, func(a fault.Active) bool { return a.ID == o.ID }) {
+			all = append(all, o.Active)
+		}
+	}
+	return all
+}
+
+// clearAll undoes those faults that are named, all when no IDs are given.
+func (m *Manager) clearAll(ctx context.Context, all []fault.Active, ids []string) (cleared []fault.Active, errs []error) {
 	for _, a := range all {
 		if len(ids) > 0 && !slices.Contains(ids, a.ID) {
 			continue
@@ -191,7 +234,7 @@ func (m *Manager) ClearFaults(ctx context.Context, cluster string, ids ...string
 		}
 		cleared = append(cleared, a)
 	}
-	return cleared, errors.Join(errs...)
+	return cleared, errs
 }
 
 func (m *Manager) clear(ctx context.Context, a fault.Active) error {

@@ -75,6 +75,8 @@ func (m *Manager) tell(ctx context.Context, n provider.Node, act string, o fault
 // agentUnknown is the code of a kluster-node that knows nothing of faults.
 const agentUnknown = 2
 
+var errKnowsNoFaults = errors.New("its node image is older than this kluster and knows no faults")
+
 // askAgent runs "kluster-node fault" in a node, and puts the JSON that it prints into
 // answer, if that is not nil.
 func (m *Manager) askAgent(ctx context.Context, n provider.Node, stdin []byte, answer any, args ...string) error {
@@ -98,7 +100,7 @@ func (m *Manager) askAgent(ctx context.Context, n provider.Node, stdin []byte, a
 // agentError says what a node said, without the command that asked it.
 func agentError(n provider.Node, failed *provider.ExecError) error {
 	if failed.Code == agentUnknown {
-		return failure.With(fmt.Errorf("%s: its node image is older than this kluster and knows no faults", n.Name),
+		return failure.With(fmt.Errorf("%s: %w", n.Name, errKnowsNoFaults),
 			failure.Exit(failure.CodeHost), failure.Hint("make the cluster again: kluster create builds the image that it needs"))
 	}
 	return &agentFailure{node: n.Name, cause: failed}
@@ -205,8 +207,9 @@ func (h *hurt) addrsOf(ctx context.Context, n provider.Node) ([]netip.Addr, erro
 	return addrs, err
 }
 
-// faultsInside are the faults that the nodes of a cluster have and undo themselves. A
-// node that does not answer because it is paused is left out.
+// faultsInside are the faults that the nodes of a cluster have and undo themselves, also
+// with an error, which is of nodes that do not answer. One that does not because it is
+// paused is left out.
 func (m *Manager) faultsInside(ctx context.Context, cluster string) ([]fault.Order, error) {
 	nodes, err := m.machines(ctx, cluster)
 	if err != nil {
@@ -223,15 +226,18 @@ func (m *Manager) faultsInside(ctx context.Context, cluster string) ([]fault.Ord
 		})
 	}
 	_ = group.Wait()
-	if err := m.stillThere(ctx, nodes, errs); err != nil {
-		return nil, err
-	}
-	return slices.Concat(found...), nil
+	return slices.Concat(found...), m.stillThere(ctx, nodes, errs)
 }
 
 // stillThere gives the errors of nodes that run: one that has stopped, is paused or
-// has gone meanwhile has no faults inside that could be seen.
+// has gone meanwhile has no faults inside that could be seen, and one that knows of no
+// faults has none.
 func (m *Manager) stillThere(ctx context.Context, nodes []provider.Node, errs []error) error {
+	for i, err := range errs {
+		if errors.Is(err, errKnowsNoFaults) {
+			errs[i] = nil
+		}
+	}
 	if errors.Join(errs...) == nil {
 		return nil
 	}

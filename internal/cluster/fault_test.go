@@ -572,6 +572,51 @@ func TestWhoIsCutOffFromWhom(t *testing.T) {
 	}
 }
 
+// TestClearDespiteANode sees that a node that does not answer, or is too old to know
+// faults, keeps no fault elsewhere.
+func TestClearDespiteANode(t *testing.T) {
+	for name, test := range map[string]struct {
+		code int
+		want string // of the error; "" for none
+	}{
+		"it does not answer": {1, "c-control-plane-2: broken"},
+		"it is too old":      {agentUnknown, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHurting(t)
+			for _, spec := range []fault.Spec{{Kind: fault.CPU, Nodes: []string{"control-plane-1"}}, {Kind: fault.Pause, Nodes: []string{"worker-1"}}} {
+				if _, err := h.m.Fault(t.Context(), "c", spec); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+				if n.Name == "c-control-plane-2" {
+					_, _ = io.WriteString(cmd.Stderr, "broken")
+					return test.code
+				}
+				return h.agent(ctx, n, cmd)
+			}
+			check := func(doing string, err error) {
+				t.Helper()
+				if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s: err = %v, want %q", doing, err, test.want)
+				}
+			}
+			_, err := h.m.Faults(t.Context(), "c")
+			check("list", err)
+			_, err = h.m.ClearFaults(t.Context(), "c")
+			check("clear", err)
+			h.guards.Wait()
+			if got := h.state(t, "c-worker-1"); got != provider.StateRunning {
+				t.Errorf("worker-1 is %s", got)
+			}
+			if left := h.orders["c-control-plane-1"]; len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
 func TestInterruptedBeforeItHolds(t *testing.T) {
 	h := newHurting(t)
 	ctx, interrupt := context.WithCancelCause(t.Context())
