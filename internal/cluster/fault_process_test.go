@@ -25,6 +25,8 @@ exec 3>&-
 for i in $(seq 1000); do sleep 0.01; done
 `
 
+const theOrder = `{"cluster":"c"}`
+
 // guardIn starts the script as a guard in a folder, which is given.
 func guardIn(t *testing.T, answer string) (string, guardProcess, error) {
 	t.Helper()
@@ -34,7 +36,7 @@ func guardIn(t *testing.T, answer string) (string, guardProcess, error) {
 		t.Fatal(err)
 	}
 	m := New(nil, Options{Program: program})
-	guard, err := m.startGuard([]byte("the order"))
+	guard, err := m.startGuard([]byte(theOrder))
 	return dir, guard, err
 }
 
@@ -53,7 +55,7 @@ func TestGuardProcess(t *testing.T) {
 	if read("session") != read("pid") {
 		t.Errorf("session %s of process %s: a hang-up of this terminal would reach it", read("session"), read("pid"))
 	}
-	for name, want := range map[string]string{"order": "the order", "args": "fault guard", "streams": "/dev/null\n/dev/null"} {
+	for name, want := range map[string]string{"order": theOrder, "args": "fault guard c", "streams": "/dev/null\n/dev/null"} {
 		if got := read(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

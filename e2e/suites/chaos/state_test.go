@@ -77,13 +77,16 @@ func belongings(ctx context.Context, e *harness.Engine) []string {
 }
 
 // traces prints what a fault may leave in a node. The folder of its faults has a lock, which
-// stays, and iptables makes an empty table "raw" when it first looks there.
+// stays, so do the empty folders of its mounts, and iptables makes an empty table "raw" when it first looks there.
 const traces = `
 nft list tables 2>/dev/null | grep -v -e kluster-policy -e kube-proxy -e ' raw$'
-nft list ruleset 2>/dev/null | grep -e kluster-fault -e KLUSTER-LATENCY
+nft list ruleset 2>/dev/null | grep -e kluster_fault -e KLUSTER-LATENCY
 tc qdisc show 2>/dev/null | grep -e netem -e tbf -e htb
+ip -o link show 2>/dev/null | grep -o -e 'kluster-sink[^:@ ]*'
 ls /run/kluster/faults 2>/dev/null | grep -v -x lock
-systemctl list-units --all --plain --no-legend 'kluster-fault*' 2>/dev/null
+ls -d /var/lib/etcd/.kluster* 2>/dev/null
+grep -o -E '^/dev/loop[^ ]* /var/lib/etcd[^ ]*|/run/kluster/etcd-[^ ]*' /proc/mounts
+systemctl list-units --all --plain --no-legend 'kluster-fault*' 'kluster-undo*' 2>/dev/null
 pgrep -a -f '[k]luster-node fault'
 true`
 
@@ -109,11 +112,17 @@ func processes() []string {
 			continue // it has ended
 		}
 		words := strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
-		if words[0] == c.Bin && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, c.Name) }) {
+		if knows(words, c.Bin, c.Name) {
 			found[fmt.Sprintf("process %s", strings.Join(words[1:], " "))] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// knows says whether words are a command line of a program that has a cluster's name. The
+// program may have been found by another path.
+func knows(words []string, program, cluster string) bool {
+	return filepath.Base(words[0]) == filepath.Base(program) && slices.ContainsFunc(words[1:], func(w string) bool { return strings.Contains(w, cluster) })
 }
 
 // beyond is what is in after and not in before.

@@ -1,6 +1,10 @@
 package chaos_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +70,52 @@ func TestBroken(t *testing.T) {
 	} {
 		if diff := cmp.Diff(test.want, broken(test.result.Judge(test.within...))); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+// TestTraces: the script finds what faults leave, by the names that they give it.
+func TestTraces(t *testing.T) {
+	bin := t.TempDir()
+	for name, script := range map[string]string{
+		"nft":       `[ "$2" = ruleset ] && echo 'table inet kluster_fault_abcd2345 {'`,
+		"tc":        `echo 'qdisc netem 8001: dev eth0'; echo 'qdisc noqueue 0: dev lo'`,
+		"ip":        `echo '7: kluster-sink@kluster-sink-e: <UP> mtu 1500'; echo '2: eth0: <UP>'`,
+		"ls":        `case "$*" in *faults*) echo lock; echo abcd2345.json;; *-d*) for f in "$@"; do echo "$f"; done | grep /;; esac`,
+		"systemctl": `for u in "$@"; do case "$u" in kluster-*) echo "$u";; esac; done`,
+		"pgrep":     "exit 1",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is run
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(traces, "/proc/mounts", filepath.Join(bin, "mounts")))
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	mounts := "/dev/loop3 /var/lib/etcd ext4 rw 0 0\n/dev/sda /run/kluster/etcd-volume ext4 rw 0 0\ntmpfs /run tmpfs rw 0 0\n"
+	if err := os.WriteFile(filepath.Join(bin, "mounts"), []byte(mounts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"table inet kluster_fault_abcd2345 {", "qdisc netem 8001: dev eth0", "kluster-sink", "kluster-sink-e", "abcd2345.json",
+		"/var/lib/etcd/.kluster*", "/dev/loop3 /var/lib/etcd", "/run/kluster/etcd-volume", "kluster-fault*", "kluster-undo*",
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(string(out)), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestKnows: a guard of the cluster is its process, wherever its program was found.
+func TestKnows(t *testing.T) {
+	for line, want := range map[string]bool{
+		"/bin/kluster fault guard it-chaos": true, "kluster create --name=it-chaos": true,
+		"/bin/kluster fault guard other": false, "/bin/sh it-chaos": false, "": false,
+	} {
+		if knows(strings.Split(line, " "), "/work/bin/kluster", "it-chaos") != want {
+			t.Errorf("%q", line)
 		}
 	}
 }
