@@ -54,7 +54,7 @@ func TestPlain(t *testing.T) {
 		"steps of a step": {func(d *status.Display) {
 			image := d.Step("node image", 0)
 			a, b := image.Step("etcd", 0), image.Step("runc", 0)
-			time.Sleep(70 * time.Second)
+			time.Sleep(70*time.Second + plainHalfTick)
 			b.End(nil)
 			a.End(nil)
 			image.End(nil)
@@ -179,8 +179,12 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// terminalHalfTick keeps the look at the screen away from a tick.
-const terminalHalfTick = 50 * time.Millisecond
+// Half a refresh interval keeps what a test does away from a refresh, which
+// could come before or after it in the same instant.
+const (
+	plainHalfTick    = 500 * time.Millisecond
+	terminalHalfTick = 50 * time.Millisecond
+)
 
 func TestTerminalShowsAFewOfMany(t *testing.T) {
 	var live []string
