@@ -4,14 +4,17 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/kluster-project/kluster/internal/pieces"
 )
 
 var amd64 = v1.Platform{OS: "linux", Architecture: "amd64"}
@@ -362,6 +367,145 @@ func TestStream(t *testing.T) {
 		if _, err := Archive(t.Context(), write(t, out.Bytes()[:cut]), "", amd64); err == nil {
 			t.Errorf("a stream of %d bytes, of %d, was taken for a whole one", cut, out.Len())
 		}
+	}
+}
+
+// Several read the layers at once, each the same as one who reads alone.
+func TestOpen(t *testing.T) {
+	plain := tarOf(t, saved(t))
+	dir := layoutOf(t, "amd64")
+	for name, open := range map[string]func() (Source, error){
+		"an archive": func() (Source, error) { return Archive(t.Context(), plain, "", amd64) },
+		"a layout":   func() (Source, error) { return Layout(t.Context(), dir, "app:dev", amd64) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := s.(Opener).Open(t.Context(), all(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer o.Close()
+			want, err := read(t, s, all(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					text, err := io.ReadAll(pieces.NewReader(t.Context(), Pieces(t.Context(), s.Images(), all(s), o), nil))
+					if err != nil {
+						t.Error(err)
+					}
+					if diff := cmp.Diff(want, layersIn(t, text)); diff != "" {
+						t.Error(diff)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// layersIn are the layers of a stream by digest. It must be an archive to its end.
+func layersIn(t *testing.T, text []byte) map[string]string {
+	t.Helper()
+	layers := map[string]string{}
+	for r := tar.NewReader(bytes.NewReader(text)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return layers
+		}
+		if err != nil {
+			t.Error(err)
+			return layers
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Error(err)
+		}
+		if h.Uname == LayerMark {
+			layers["sha256:"+path.Base(h.Name)] = string(data)
+		}
+	}
+}
+
+func TestOpenWhatIsReadOnce(t *testing.T) {
+	data, err := os.ReadFile(tarOf(t, saved(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Archive(t.Context(), write(t, zipped(t, data)), "", amd64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.(Opener).Open(t.Context(), all(s)); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// A layer that is not as long as was said ends the stream before it names anything.
+func TestOpenedLayerOfAnotherSize(t *testing.T) {
+	dir := layoutOf(t, "amd64")
+	s, err := Layout(t.Context(), dir, "app:dev", amd64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := s.Images()[0].Layers[0]
+	for name, size := range map[string]int64{"shorter": l.Size - 1, "longer": l.Size + 1} {
+		if err := os.Truncate(filepath.Join(dir, filepath.FromSlash(blob(l.Digest))), size); err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.(Opener).Open(t.Context(), all(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(pieces.NewReader(t.Context(), Pieces(t.Context(), s.Images(), all(s), o), nil))
+		if !errors.Is(err, errDigest) || !strings.Contains(err.Error(), l.Digest.String()) || bytes.Contains(text, []byte(ManifestFile)) {
+			t.Errorf("%s: %d bytes, err = %v", name, len(text), err)
+		}
+	}
+}
+
+// Whenever it is interrupted, a stream does not name images any more.
+func TestPiecesInterrupted(t *testing.T) {
+	s, err := Archive(t.Context(), tarOf(t, saved(t)), "", amd64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.(Opener).Open(t.Context(), all(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	interrupted := errors.New("interrupted")
+	for at := range 2 { // layers, each a piece
+		ctx, end := context.WithCancelCause(t.Context())
+		var last error
+		files := 0
+		for p, err := range Pieces(ctx, s.Images(), all(s), o) {
+			if last = err; err == nil && p.File != nil {
+				if files++; files == at+1 {
+					end(interrupted)
+				}
+			}
+			if bytes.Contains(p.Text, []byte(ManifestFile)) {
+				t.Errorf("layer %d: the images were named", at)
+			}
+		}
+		end(nil)
+		if !errors.Is(last, interrupted) || files != at+1 {
+			t.Errorf("layer %d: %d were read, err = %v", at, files, last)
+		}
+	}
+}
+
+// Parts of a file that an archive leaves out cannot be read from it.
+func TestSparse(t *testing.T) {
+	if !sparse(&tar.Header{Typeflag: tar.TypeReg, PAXRecords: map[string]string{"GNU.sparse.major": "1"}}) || sparse(&tar.Header{Typeflag: tar.TypeReg, PAXRecords: map[string]string{"mtime": "1"}}) {
+		t.Error("what is sparse is not known")
 	}
 }
 

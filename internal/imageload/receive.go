@@ -11,6 +11,9 @@ import (
 // tarBlock is what everything in a tar file is filled up to.
 const tarBlock = 512
 
+// filling is what follows content of a size.
+func filling(size int64) int64 { return (tarBlock - size%tarBlock) % tarBlock }
+
 // Receiver reads what a Stream wrote, and no byte more than it gives: content can so be
 // taken from the reader itself, by a system call that copies nothing.
 type Receiver struct {
@@ -44,7 +47,7 @@ func (c *Receiver) Next() (Received, error) {
 	if err != nil {
 		return Received{}, fmt.Errorf("reading the stream: %w", err)
 	}
-	c.rest = (tarBlock - h.Size%tarBlock) % tarBlock
+	c.rest = filling(h.Size)
 	return Received{h.Name, h.Size, h.Uname == LayerMark}, nil
 }
 

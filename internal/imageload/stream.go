@@ -37,15 +37,16 @@ const LayerMark = "layer"
 // too, with only some of the layers. What names the images comes last, so that of a
 // stream which ends early no runtime makes anything.
 type Stream struct {
-	tar  *tar.Writer
+	w    io.Writer
 	plan []*Image
 	done map[string]bool
+	rest int64 // of the last file, behind its content
 }
 
 // NewStream begins a stream of images, of which as much is known as their source knows
 // before it is read.
 func NewStream(w io.Writer, all []*Image) *Stream {
-	return &Stream{tar.NewWriter(w), all, map[string]bool{}}
+	return &Stream{w: w, plan: all, done: map[string]bool{}}
 }
 
 // Planned is a layer in the plan, with which a stream that has layers begins: for each
@@ -67,7 +68,8 @@ func (s *Stream) writePlan() error {
 	return s.json(PlanFile, plan)
 }
 
-// Layer begins a layer's file, whose Size bytes are then to be written to the result.
+// Layer begins a layer's file, whose Size bytes are then to be written to the result, which
+// is where the stream goes.
 func (s *Stream) Layer(l Layer) (io.Writer, error) {
 	if !s.done[PlanFile] {
 		if err := s.writePlan(); err != nil {
@@ -75,7 +77,7 @@ func (s *Stream) Layer(l Layer) (io.Writer, error) {
 		}
 	}
 	s.done[blob(l.Digest)] = true
-	return s.tar, s.header(blob(l.Digest), l.Size, LayerMark)
+	return s.w, s.header(blob(l.Digest), l.Size, LayerMark)
 }
 
 // Close writes what makes images of the layers, and ends the stream.
@@ -113,7 +115,7 @@ func (s *Stream) Close(all []*Image) error {
 	if err := s.json(ManifestFile, entries); err != nil {
 		return err
 	}
-	return s.tar.Close()
+	return s.fill(2 * tarBlock)
 }
 
 func tagOf(name string) string { return name[lastColon(name)+1:] }
@@ -177,14 +179,29 @@ func (s *Stream) once(name string, text []byte) error {
 	if err := s.header(name, int64(len(text)), ""); err != nil {
 		return err
 	}
-	_, err := s.tar.Write(text)
+	_, err := s.w.Write(text)
 	return err
 }
 
 func (s *Stream) header(name string, size int64, owner string) error {
-	return s.tar.WriteHeader(&tar.Header{
+	if err := s.fill(0); err != nil {
+		return err
+	}
+	s.rest = filling(size)
+	// One for each header: content does not come by it.
+	return tar.NewWriter(s.w).WriteHeader(&tar.Header{
 		Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size, ModTime: time.Unix(0, 0), Uname: owner,
 	})
+}
+
+// fill writes zeros: the rest of the last file, and more.
+func (s *Stream) fill(more int64) error {
+	if s.rest+more == 0 {
+		return nil
+	}
+	_, err := s.w.Write(make([]byte, s.rest+more))
+	s.rest = 0
+	return err
 }
 
 // blob is where a layout has the file of a digest.

@@ -25,6 +25,9 @@ type tree interface {
 	head(name string) ([]byte, error)
 	// read gives do each of the named files once, in the order that is cheapest.
 	read(ctx context.Context, names map[string]bool, do func(name string, r io.Reader) error) error
+	// share lets several read at once; errors.ErrUnsupported where files must be read
+	// one after the other.
+	share() (shared, error)
 }
 
 const (
@@ -45,10 +48,13 @@ type archiveTree struct {
 	path  string
 	files map[string]archived
 	links map[string]string
+	// once: not all files lie in it as they are.
+	once bool
 }
 
 type archived struct {
 	size int64
+	at   int64  // where it begins, if the archive is not compressed
 	text []byte // all of a small file, else its head
 }
 
@@ -56,8 +62,9 @@ type archived struct {
 func openArchive(ctx context.Context, file string) (*archiveTree, error) {
 	t := &archiveTree{path: file, files: map[string]archived{}, links: map[string]string{}}
 	kept := int64(0)
-	err := t.each(ctx, func(h *tar.Header, r io.Reader) error {
+	err := t.each(ctx, func(h *tar.Header, at int64, r io.Reader) error {
 		name := path.Clean(h.Name)
+		t.once = t.once || at < 0
 		switch h.Typeflag {
 		case tar.TypeSymlink:
 			t.links[name] = path.Join(path.Dir(name), h.Linkname)
@@ -70,7 +77,7 @@ func openArchive(ctx context.Context, file string) (*archiveTree, error) {
 			}
 			kept += keep
 			text, err := io.ReadAll(io.LimitReader(r, keep))
-			t.files[name] = archived{h.Size, text}
+			t.files[name] = archived{h.Size, at, text}
 			return err
 		}
 		return nil
@@ -84,8 +91,9 @@ func openArchive(ctx context.Context, file string) (*archiveTree, error) {
 	return t, nil
 }
 
-// each calls do with every entry.
-func (t *archiveTree) each(ctx context.Context, do func(h *tar.Header, r io.Reader) error) error {
+// each calls do with every entry, and where its content begins in the file: -1 if it does
+// not lie there as it is.
+func (t *archiveTree) each(ctx context.Context, do func(h *tar.Header, at int64, r io.Reader) error) error {
 	f, err := os.Open(t.path)
 	if err != nil {
 		return err
@@ -106,10 +114,27 @@ func (t *archiveTree) each(ctx context.Context, do func(h *tar.Header, r io.Read
 		if err != nil {
 			return err
 		}
-		if err := do(h, tr); err != nil {
+		at := int64(-1)
+		if r == f && !sparse(h) { // what reads headers reads no more than those
+			at, err = f.Seek(0, io.SeekCurrent)
+		}
+		if err == nil {
+			err = do(h, at, tr)
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// sparse says whether parts of a file are left out in the archive.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // plain takes a file's compression away. One without is given as it is, for then what
@@ -190,7 +215,7 @@ func (t *archiveTree) read(ctx context.Context, names map[string]bool, do func(n
 	for name := range names {
 		wanted[t.real(name)] = append(wanted[t.real(name)], name)
 	}
-	return t.each(ctx, func(h *tar.Header, r io.Reader) error {
+	return t.each(ctx, func(h *tar.Header, _ int64, r io.Reader) error {
 		name := path.Clean(h.Name)
 		if h.Typeflag != tar.TypeReg || len(wanted[name]) == 0 {
 			return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/vbatts/tar-split/tar/storage"
 
+	"github.com/kluster-project/kluster/internal/pieces"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -28,7 +29,7 @@ import (
 // it is written.
 type diskImage struct {
 	config []byte
-	layers []diskLayer
+	layers []*diskLayer
 }
 
 // diskLayer is a layer in its folder.
@@ -38,6 +39,7 @@ type diskLayer struct {
 	// recipe is the file that says in which order and under which headers the
 	// folder's files make the layer.
 	recipe string
+	parts  []diskPart // if it is wanted
 }
 
 // openDisk finds an image in the store. It fails where the store cannot be read or
@@ -59,14 +61,14 @@ func openDisk(info system.Info, held image.InspectResponse, wanted map[string]bo
 	chain := ""
 	for _, diffID := range held.RootFS.Layers {
 		chain = chainID(chain, diffID)
-		l := diskLayer{
+		l := &diskLayer{
 			ImageLayer: plainLayer(diffID),
 			recipe:     filepath.Join(store, "layerdb", "sha256", strings.TrimPrefix(chain, digestPrefix), "tar-split.json.gz"),
 		}
 		if l.dir, err = layerDir(held, diffID); err != nil {
 			return nil, err
 		}
-		if l.Size, err = l.measure(wanted[diffID]); err != nil {
+		if err := l.look(wanted[diffID]); err != nil {
 			return nil, fmt.Errorf("layer %s: %w", diffID, err)
 		}
 		d.layers = append(d.layers, l)
@@ -76,43 +78,42 @@ func openDisk(info system.Info, held image.InspectResponse, wanted map[string]bo
 
 const digestPrefix = "sha256:"
 
-// measure gives the size of the layer as a tar file. With files it also sees that
-// every file of it is there, as long as it was.
-func (l diskLayer) measure(files bool) (size int64, err error) {
-	folder, err := os.OpenRoot(l.dir)
-	if err != nil {
-		return 0, err
-	}
-	defer folder.Close()
-	err = l.withRecipe(func(parts storage.Unpacker) error {
-		for {
-			part, err := parts.Next()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if part.Type == storage.SegmentType {
-				size += int64(len(part.Payload))
-				continue
-			}
-			if size += part.Size; !files || part.Size == 0 {
-				continue
-			}
-			info, err := folder.Lstat(relative(part.GetName()))
-			if err != nil {
-				return err
-			}
-			if !info.Mode().IsRegular() || info.Size() != part.Size {
-				return fmt.Errorf("%s is not the file that the layer was made of", part.GetName())
-			}
+// look reads the recipe: the layer's size as a tar file and, of one that is wanted, what it
+// is made of. Then it also sees that every file of it is there, as long as it was.
+func (l *diskLayer) look(wanted bool) error {
+	err := l.withRecipe(func(entry *storage.Entry) {
+		if l.Size += entry.Size; entry.Type == storage.SegmentType {
+			l.Size += int64(len(entry.Payload))
+		}
+		if wanted {
+			l.add(entry)
 		}
 	})
-	return size, err
+	if err != nil {
+		return err
+	}
+	folder, err := os.OpenRoot(l.dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	for _, p := range l.parts {
+		if p.file == "" {
+			continue
+		}
+		info, err := folder.Lstat(p.file)
+		if err == nil {
+			err = p.check(info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (l diskLayer) withRecipe(do func(storage.Unpacker) error) error {
+// withRecipe calls do with each entry of the recipe.
+func (l *diskLayer) withRecipe(do func(entry *storage.Entry)) error {
 	f, err := os.Open(l.recipe)
 	if err != nil {
 		return err
@@ -122,7 +123,16 @@ func (l diskLayer) withRecipe(do func(storage.Unpacker) error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.recipe, err)
 	}
-	return do(storage.NewJSONUnpacker(text))
+	for entries := storage.NewJSONUnpacker(text); ; {
+		entry, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.recipe, err)
+		}
+		do(entry)
+	}
 }
 
 // relative is the name of a file in a tar file, below the folder it goes to.
@@ -146,20 +156,24 @@ func (d *diskImage) read(ctx context.Context, wanted map[string]bool, put func(p
 	return nil
 }
 
-func (l diskLayer) read(ctx context.Context, put func(provider.ImageLayer, io.Reader) error) error {
-	root, err := os.OpenRoot(l.dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return l.withRecipe(func(parts storage.Unpacker) error {
-		made := &assembled{ctx: ctx, folder: root, parts: parts}
-		defer made.close()
-		return put(l.ImageLayer, checkLayer(made, l.ImageLayer))
-	})
+func (l *diskLayer) read(ctx context.Context, put func(provider.ImageLayer, io.Reader) error) error {
+	made := pieces.NewReader(ctx, l.pieces(ctx), nil)
+	defer made.Close()
+	return put(l.ImageLayer, checkLayer(made, l.ImageLayer))
 }
 
-func (d *diskImage) content() provider.ImageContent {
+// Layer implements provider.ImageFiles.
+func (d *diskImage) Layer(ctx context.Context, diffID string) pieces.Seq {
+	for _, l := range d.layers {
+		if l.DiffID == diffID && l.parts != nil {
+			return l.pieces(ctx)
+		}
+	}
+	return pieces.Fail(fmt.Errorf("layer %s was not opened", diffID))
+}
+
+// Content implements provider.ImageFiles.
+func (d *diskImage) Content() provider.ImageContent {
 	c := provider.ImageContent{Config: d.config}
 	for _, l := range d.layers {
 		c.Layers = append(c.Layers, l.ImageLayer)

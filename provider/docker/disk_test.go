@@ -119,7 +119,7 @@ func (s *diskStore) read(t *testing.T, numbers ...int) ([]string, provider.Image
 		}
 		return err
 	})
-	return got, d.content(), err
+	return got, d.Content(), err
 }
 
 func TestDiskImage(t *testing.T) {

@@ -36,11 +36,12 @@ func listenerPID(path string) int {
 	return pid
 }
 
-// freeBytes is what an ordinary user may still write at path, 0 if unknown.
+// freeBytes is what an ordinary user may still write at path, 0 if unknown: of a full disk
+// it is 1. Some file systems give no figures.
 func freeBytes(path string) int64 {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil {
+	if err := unix.Statfs(path, &fs); err != nil || fs.Blocks == 0 {
 		return 0
 	}
-	return int64(fs.Bavail) * fs.Bsize
+	return max(1, int64(fs.Bavail)*fs.Bsize)
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/kluster-project/kluster/provider"
@@ -26,19 +28,15 @@ const maxText = 4 << 20
 func (p *Provider) ReadImage(
 	ctx context.Context, ref string, wanted map[string]bool, put func(provider.ImageLayer, io.Reader) error,
 ) (provider.ImageContent, error) {
-	held, err := p.api.ImageInspect(ctx, ref)
+	info, held, err := p.inspect(ctx, ref)
 	if err != nil {
-		return provider.ImageContent{}, fmt.Errorf("looking up image %q: %w", ref, explain(err))
-	}
-	info, err := p.api.Info(ctx)
-	if err != nil {
-		return provider.ImageContent{}, fmt.Errorf("reading image %q: %w", ref, explain(err))
+		return provider.ImageContent{}, err
 	}
 	if disk, err := p.disk(info, held, wanted); err == nil {
 		if err := disk.read(ctx, wanted, put); err != nil {
 			return provider.ImageContent{}, fmt.Errorf("reading image %q: %w", ref, err)
 		}
-		return disk.content(), nil
+		return disk.Content(), nil
 	}
 	s := &saved{
 		id: held.ID, diffIDs: held.RootFS.Layers, wanted: wanted, put: put,
@@ -61,6 +59,33 @@ func (p *Provider) ReadImage(
 		return provider.ImageContent{}, fmt.Errorf("reading image %q: %w", ref, err)
 	}
 	return content, nil
+}
+
+// inspect asks for an image to be read, and for what is to be known of the engine.
+func (p *Provider) inspect(ctx context.Context, ref string) (system.Info, image.InspectResponse, error) {
+	held, err := p.api.ImageInspect(ctx, ref)
+	if err != nil {
+		return system.Info{}, held, fmt.Errorf("looking up image %q: %w", ref, explain(err))
+	}
+	info, err := p.api.Info(ctx)
+	if err != nil {
+		return info, held, fmt.Errorf("reading image %q: %w", ref, explain(err))
+	}
+	return info, held, nil
+}
+
+// OpenImage implements provider.Provider, where this process may read the engine's own
+// store.
+func (p *Provider) OpenImage(ctx context.Context, ref string, wanted map[string]bool) (provider.ImageFiles, error) {
+	info, held, err := p.inspect(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := p.disk(info, held, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("opening image %q: %w: %w", ref, errors.ErrUnsupported, err)
+	}
+	return disk, nil
 }
 
 // save calls do with the files of what "docker save" gives.

@@ -25,7 +25,7 @@ import (
 const (
 	// poll is how often is looked which pipe Engine opens, and allPolls how many of the
 	// looks are for those beside the next one.
-	poll     = time.Millisecond
+	poll     = 4 * time.Millisecond
 	allPolls = 8
 	// endTime bounds the end of a load that fails.
 	endTime = 5 * time.Second
