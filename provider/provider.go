@@ -16,6 +16,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kluster-project/kluster/internal/pieces"
 )
 
 // Errors that callers tell apart with errors.Is. A provider wraps them with
@@ -58,6 +60,11 @@ type Provider interface {
 	// ("sha256:..."), each once and in any order; then all is returned that makes
 	// it an image. ErrNotFound if it is not held.
 	ReadImage(ctx context.Context, ref string, wanted map[string]bool, put func(ImageLayer, io.Reader) error) (ImageContent, error)
+	// OpenImage opens an image whose layers lie in files of this machine, to be read by
+	// several at once. It sees that the files of those that are wanted are there, but not
+	// that they are what their digests say. errors.ErrUnsupported says that only ReadImage
+	// can read them.
+	OpenImage(ctx context.Context, ref string, wanted map[string]bool) (ImageFiles, error)
 	// RemoveImage removes ref; no error if it is not held.
 	RemoveImage(ctx context.Context, ref string) error
 
@@ -86,11 +93,13 @@ type Provider interface {
 	// StartNode starts a node; ErrPortTaken if a published port is in use.
 	// Starting a running node is not an error; a paused one cannot be started.
 	StartNode(ctx context.Context, id string) error
-	// StopNode asks a node to stop and kills it after grace. Stopping one that does
-	// not run is not an error.
+	// StopNode asks a node to stop and kills it after grace. It stays down until
+	// StartNode, whatever becomes of the engine. Stopping one that does not run is not
+	// an error: that it stays down holds from then on.
 	StopNode(ctx context.Context, id string, grace time.Duration) error
 	// KillNode sends a signal ("KILL", "TERM", ...) to a node's first process. KILL
-	// also ends one that is paused; ErrNotRunning if it does not run.
+	// also ends one that is paused; ErrNotRunning if it does not run. A node that is
+	// killed is down until StartNode, or until the engine comes back (NodeSpec.Restart).
 	KillNode(ctx context.Context, id, signal string) error
 	// PauseNode freezes all processes of a node: they keep what they have, and their
 	// connections, and do nothing. Pausing a paused node is not an error;
@@ -194,6 +203,13 @@ type ImageContent struct {
 	Layers []ImageLayer
 }
 
+// ImageFiles is an image whose layers lie in files.
+type ImageFiles interface {
+	Content() ImageContent
+	// Layer reads one of the layers that were wanted, by diff ID, as long as ctx lasts.
+	Layer(ctx context.Context, diffID string) pieces.Seq
+}
+
 // NetworkSpec is a network to make.
 type NetworkSpec struct {
 	Name   string
@@ -258,8 +274,8 @@ type NodeSpec struct {
 	// CPUs and Memory (bytes) are hard limits; 0 is none.
 	CPUs   float64
 	Memory int64
-	// Restart asks the engine to start the node again whenever it ends or the
-	// engine comes back, unless it was stopped on purpose.
+	// Restart asks the engine to start the node again whenever it ends by itself, and
+	// whenever the engine comes back, however that ended, unless StopNode has stopped it.
 	Restart bool
 }
 
@@ -299,6 +315,7 @@ type Node struct {
 	Labels   map[string]string
 	State    State
 	ExitCode int
+	Removing bool         // it is going, whatever State says
 	Addrs    []netip.Addr // the fixed ones, also when it is stopped
 	Networks []string     // names of those it is on, sorted, the engine's default among them
 	// NetworkIDs are those of Networks, by name, as far as the engine has chosen them: one
@@ -331,7 +348,8 @@ type Command struct {
 	Env   []string // "K=V"
 	Dir   string
 	Stdin io.Reader
-	// Bulk says that Stdin is much, for which a quicker way is worth a look.
+	// Bulk says that Stdin is much, for which a quicker way is worth a look. One that is an
+	// io.WriterTo is given the command's own pipe to write to, if that can be.
 	Bulk bool
 	// Stdout and Stderr may be nil. Stderr goes to Stdout with TTY.
 	Stdout, Stderr io.Writer

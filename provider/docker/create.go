@@ -94,7 +94,7 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 		network: &network.NetworkingConfig{},
 	}
 	if spec.Restart {
-		req.host.RestartPolicy.Name = container.RestartPolicyUnlessStopped
+		req.restart()
 	}
 	if spec.Confined {
 		req.host.CapDrop, req.host.SecurityOpt = []string{"ALL"}, []string{"no-new-privileges"}
@@ -106,6 +106,13 @@ func newRequest(spec provider.NodeSpec) (*request, error) {
 		req.network.EndpointsConfig = map[string]*network.EndpointSettings{spec.Network: endpointOf(spec.Addrs)}
 	}
 	return req, nil
+}
+
+// restart asks the engine to start the container whenever it ends or the engine comes back.
+func (r *request) restart() {
+	labels := map[string]string{restartLabel: ""}
+	maps.Copy(labels, r.config.Labels)
+	r.config.Labels, r.host.RestartPolicy.Name = labels, policyUp
 }
 
 // endpointOf asks for fixed addresses.

@@ -95,7 +95,11 @@ func sendStdin(conn types.HijackedResponse, pipe *os.File, stdin io.Reader) {
 	// A command that does not read its input to the end is no error.
 	if pipe != nil {
 		// The command has its end of input when the engine has closed its own end, too.
-		_, _ = io.CopyBuffer(struct{ io.Writer }{pipe}, stdin, make([]byte, pipeSize))
+		if files, ok := stdin.(io.WriterTo); ok {
+			_, _ = files.WriteTo(pipe) // it may know better ways into a pipe
+		} else {
+			_, _ = io.CopyBuffer(struct{ io.Writer }{pipe}, stdin, make([]byte, pipeSize))
+		}
 		_ = pipe.Close()
 	} else {
 		_, _ = io.Copy(conn.Conn, stdin)

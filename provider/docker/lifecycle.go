@@ -15,6 +15,9 @@ import (
 
 // StartNode implements provider.Provider.
 func (p *Provider) StartNode(ctx context.Context, id string) error {
+	if err := p.setPolicy(ctx, id, policyUp); err != nil {
+		return fmt.Errorf("starting node %q: %w", id, err)
+	}
 	if err := p.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
 		return fmt.Errorf("starting node %q: %w", id, explain(err))
 	}
@@ -27,6 +30,9 @@ func (p *Provider) StopNode(ctx context.Context, id string, grace time.Duration)
 	seconds := max(0, int(math.Ceil(grace.Seconds())))
 	if err := p.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds}); err != nil {
 		return fmt.Errorf("stopping node %q: %w", id, explain(err))
+	}
+	if err := p.keepDown(ctx, id); err != nil {
+		return fmt.Errorf("stopping node %q: %w", id, err)
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ func nodeOf(c container.InspectResponse) provider.Node {
 	}
 	if c.State != nil {
 		node.State, node.ExitCode = stateOf(c.State.Status), c.State.ExitCode
+		node.Removing = c.State.Status == container.StateRemoving
 	}
 	if c.NetworkSettings != nil {
 		node.Addrs = fixedAddrs(c.NetworkSettings)

@@ -56,7 +56,7 @@ func TestSystemRequest(t *testing.T) {
 		}}},
 		Endpoint: network.EndpointIPAMConfig{IPv4Address: "10.0.0.2", IPv6Address: "fd00::2"},
 		NanoCPUs: 1_500_000_000, Memory: 1 << 30, MemorySwap: 1 << 30,
-		Restart: container.RestartPolicyUnlessStopped, Cgroupns: container.CgroupnsModePrivate,
+		Restart: container.RestartPolicyAlways, Cgroupns: container.CgroupnsModePrivate,
 		Unmasked: true, HostIP: "127.0.0.1",
 	}
 	got := view{

@@ -54,6 +54,7 @@ func Contract(t *testing.T, p provider.Provider, opts Options) {
 		{"Connect", (*suite).TestConnect},
 		{"ConnectRemade", (*suite).TestConnectRemade},
 		{"NodeLife", (*suite).TestNodeLife},
+		{"Restart", (*suite).TestRestart},
 		{"Pause", (*suite).TestPause},
 		{"NodeClashes", (*suite).TestNodeClashes},
 		{"NodeMissing", (*suite).TestNodeMissing},

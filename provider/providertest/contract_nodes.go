@@ -55,6 +55,34 @@ func (s *suite) TestNodeLife(t *testing.T) {
 	}
 }
 
+// TestRestart stops and kills a node that its engine starts again when it ends by itself.
+func (s *suite) TestRestart(t *testing.T) {
+	spec := s.spec("a")
+	spec.Restart = true
+	id := s.create(t, spec).ID
+	stop := func() error { return s.p.StopNode(t.Context(), id, 10*time.Second) }
+	start := func() error { return s.p.StartNode(t.Context(), id) }
+	kill := func() error { return s.p.KillNode(t.Context(), id, "KILL") }
+	for i, step := range []struct {
+		do   func() error
+		want provider.State
+	}{
+		{start, provider.StateRunning},
+		{stop, provider.StateStopped},
+		{stop, provider.StateStopped},
+		{start, provider.StateRunning},
+		{start, provider.StateRunning},
+		{kill, provider.StateStopped},
+		{stop, provider.StateStopped}, // what was killed is to stay down, too
+		{start, provider.StateRunning},
+	} {
+		s.do(t, step.do())
+		if got := s.node(t, "a").State; got != step.want {
+			t.Errorf("after step %d the node is %s, want %s", i+1, got, step.want)
+		}
+	}
+}
+
 // waitForGreetings waits until the first process of a node has printed that it
 // is up this many times, so that it is ready for signals. The log stays when
 // the node stops.

@@ -3,13 +3,16 @@ package providertest
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/kluster-project/kluster/internal/pieces"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -72,6 +75,34 @@ func (s *suite) TestReadImage(t *testing.T) {
 	if diff := cmp.Diff(held.DiffIDs, all); diff != "" {
 		t.Errorf("layers (-want +got):\n%s", diff)
 	}
+	s.openImage(t, ref, content, wanted)
 	_, err = s.p.ReadImage(t.Context(), s.prefix+"none:1", nil, nil)
 	wantIs(t, err, provider.ErrNotFound)
+}
+
+// openImage reads the same from files, two at once, if there are any.
+func (s *suite) openImage(t *testing.T, ref string, want provider.ImageContent, wanted map[string]bool) {
+	t.Helper()
+	opened, err := s.p.OpenImage(t.Context(), ref, wanted)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, opened.Content()); diff != "" {
+		t.Errorf("content (-read +opened):\n%s", diff)
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for id := range wanted {
+				sum := digest.Canonical.Digester()
+				if _, err := io.Copy(sum.Hash(), pieces.NewReader(t.Context(), opened.Layer(t.Context(), id), nil)); err != nil || sum.Digest().String() != id {
+					t.Errorf("layer %s has the digest %s, error %v", id, sum.Digest(), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

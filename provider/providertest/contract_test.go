@@ -19,7 +19,7 @@ func TestFakeContract(t *testing.T) {
 	}
 	p := providertest.New()
 	p.Boot = func(provider.Node) string { return program.Greeting + "\n" }
-	p.Handle = (&processes{}).run
+	p.Handle, p.Local = (&processes{}).run, true
 	providertest.Contract(t, p, providertest.Options{Prefix: "t-", Image: img})
 }
 

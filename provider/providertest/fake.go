@@ -24,6 +24,8 @@ type Provider struct {
 	Fail func(op, object string) error
 	// Handle, if not nil, runs the commands of Exec and gives their exit codes.
 	Handle func(ctx context.Context, node provider.Node, cmd provider.Command) int
+	// Local: layers of images can be read by several at once.
+	Local bool
 	// Uses, if not nil, gives what a running node uses.
 	Uses func(node provider.Node) provider.Use
 	// Boot, if not nil, gives what a node prints when it starts.
@@ -52,6 +54,7 @@ type fakeNode struct {
 	log     []printed
 	volumes []string
 	running chan struct{} // closed when the node stops
+	stopped bool          // StopNode was the last that was asked for
 }
 
 // printed is what a node's first process printed at a time.

@@ -3,6 +3,7 @@ package providertest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/kluster-project/kluster/internal/pieces"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -131,6 +133,39 @@ func (p *Provider) ReadImage(
 	}
 	content.Config, err = held.content.RawConfigFile()
 	return content, err
+}
+
+// OpenImage implements provider.Provider, if Local.
+func (p *Provider) OpenImage(ctx context.Context, ref string, wanted map[string]bool) (provider.ImageFiles, error) {
+	if err := p.begin(ctx, "OpenImage", ref); err != nil {
+		return nil, err
+	}
+	if !p.Local {
+		return nil, fmt.Errorf("opening image %q: %w", ref, errors.ErrUnsupported)
+	}
+	files := &imageFiles{layers: map[string][]byte{}}
+	var err error
+	files.content, err = p.ReadImage(ctx, ref, wanted, func(l provider.ImageLayer, r io.Reader) (err error) {
+		files.layers[l.DiffID], err = io.ReadAll(r)
+		return err
+	})
+	return files, err
+}
+
+// imageFiles is an image whose layers are in memory.
+type imageFiles struct {
+	content provider.ImageContent
+	layers  map[string][]byte
+}
+
+func (f *imageFiles) Content() provider.ImageContent { return f.content }
+
+func (f *imageFiles) Layer(_ context.Context, diffID string) pieces.Seq {
+	text, ok := f.layers[diffID]
+	if !ok {
+		return pieces.Fail(fmt.Errorf("layer %s was not opened", diffID))
+	}
+	return func(yield func(pieces.Piece, error) bool) { yield(pieces.Piece{Text: text}, nil) }
 }
 
 // readLayer gives put a plain layer, if it is wanted and was not given already.

@@ -100,6 +100,11 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
+	return p.start(node)
+}
+
+// start starts a node; p.mu is held.
+func (p *Provider) start(node *fakeNode) error {
 	switch node.State {
 	case provider.StateRunning:
 		return nil
@@ -109,11 +114,27 @@ func (p *Provider) StartNode(ctx context.Context, id string) error {
 	if err := p.canStart(node); err != nil {
 		return fmt.Errorf("starting node %q: %w", node.Name, err)
 	}
-	node.State, node.ExitCode, node.running = provider.StateRunning, 0, make(chan struct{})
+	node.State, node.ExitCode, node.running, node.stopped = provider.StateRunning, 0, make(chan struct{}), false
 	if p.Boot != nil {
 		node.log = append(node.log, printed{time.Now(), p.Boot(node.Node)})
 	}
 	return nil
+}
+
+// RestartEngine is an engine that ends and comes back, and its nodes with it: those that
+// it is to start again, but for what StopNode has stopped.
+func (p *Provider) RestartEngine() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
+		node := p.nodes[name]
+		node.halt(0)
+		if node.spec.Restart && !node.stopped {
+			errs = append(errs, p.start(node))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // canStart looks for what stands in the way of a start; p.mu is held.
@@ -141,7 +162,16 @@ func (p *Provider) canStart(node *fakeNode) error {
 
 // StopNode implements provider.Provider.
 func (p *Provider) StopNode(ctx context.Context, id string, _ time.Duration) error {
-	return unless(p.end(ctx, "StopNode", id, 0), provider.ErrNotRunning)
+	if err := unless(p.end(ctx, "StopNode", id, 0), provider.ErrNotRunning); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	node, err := p.find(id)
+	if err == nil {
+		node.stopped = true
+	}
+	return err
 }
 
 // unless is err, or nil if it is of a kind.
