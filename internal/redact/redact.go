@@ -48,6 +48,8 @@ var inLines = []rule{
 	{regexp.MustCompile(`(?i)\b((?:` + named + `)\\?["']?[ \t]*[:=][ \t]*\\?["']?)[A-Za-z0-9+/=._-]{8,}`), "$1(redacted)"},
 	{regexp.MustCompile(`(?i)\b((?:` + passwords + `)\\?["']?[ \t]*[:=][ \t]*\\?["']?)[^\s"'\\,;&()]+`), "$1(redacted)"},
 	{regexp.MustCompile(`(?i)(\bname\\?["']?:[ \t]*\\?["']?(?:` + named + `|` + passwords + `)\\?["']?,?\s*\\?["']?value\\?["']?:[ \t]*\\?["']?)[^\s"'\\()]+`), "$1(redacted)"},
+	// Credentials of a registry, as docker's configuration has them.
+	{regexp.MustCompile(`(?i)(\\?"auth\\?":[ \t]*\\?")[A-Za-z0-9+/=]{8,}`), "$1(redacted)"},
 	// Who somebody is to a server, in its URL; references of images are no such.
 	{regexp.MustCompile(`(?i)(\bhttps?://)[^\s/"'<>\\]+@`), "$1(credentials)@"},
 	{regexp.MustCompile(`(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/"'<>\\@:]*:[^\s/"'<>\\]+@`), "$1(credentials)@"},
@@ -57,7 +59,7 @@ var words = [][]byte{
 	[]byte("bearer"), []byte("basic"), []byte("token"), []byte("key-data"), []byte("certificatekey"), []byte("certificate-key"),
 	[]byte("apikey"), []byte("api-key"), []byte("api_key"), []byte("accesskey"), []byte("access-key"), []byte("access_key"),
 	[]byte("secretkey"), []byte("secret-key"), []byte("secret_key"), []byte("clientsecret"), []byte("client-secret"), []byte("client_secret"),
-	[]byte("passw"), []byte("passphrase"), []byte("://"),
+	[]byte("passw"), []byte("passphrase"), []byte("://"), []byte(`auth"`), []byte(`auth\"`),
 }
 
 // Text takes out of a text what must not be seen.

@@ -38,6 +38,8 @@ func TestText(t *testing.T) {
 		`proxy "https://me:p@ss@proxy/"`:                                                                                    `proxy "https://(credentials)@proxy/"`,
 		"socks5://me:p@proxy:1080":                                                                                          "socks5://(credentials)@proxy:1080",
 		"DB_PASSWORD=hunter2 x":                                                                                             "DB_PASSWORD=(redacted) x",
+		`{"auths":{"r.example":{"auth":"cGxhbnRlZDpwbGFudGVk"}}}`:                                                           `{"auths":{"r.example":{"auth":"(redacted)"}}}`,
+		`{\"auth\": \"cGxhbnRlZDpwbGFudGVk\"}`:                                                                              `{\"auth\": \"(redacted)\"}`,
 		`"password": "a"`:                                                                                                   `"password": "(redacted)"`,
 		"- name: API_TOKEN\n  value: \"0123\"\n":                                                                            "- name: API_TOKEN\n  value: \"(redacted)\"\n",
 		`{"name":"API_TOKEN","value":"0123"}`:                                                                               `{"name":"API_TOKEN","value":"(redacted)"}`,
