@@ -44,7 +44,8 @@ const (
 	ByGuard Undo = "guard"
 )
 
-// How long faults last. Longest bounds what a forgotten one can do.
+// How long faults last, unless their row says more. Longest bounds what a forgotten one
+// can do.
 const (
 	DefaultFor = 30 * time.Second
 	Shortest   = time.Second
@@ -65,8 +66,12 @@ type Info struct {
 	// others, and done on either side of these.
 	Between bool
 	// Once: it happens at once and needs no undo, unless a duration is asked for.
-	Once   bool
-	Params []Param
+	Once bool
+	// Shortest is how long it lasts at least, where that is more than for others: it
+	// counts from before the fault is begun, and one that takes long would be over when
+	// it holds.
+	Shortest time.Duration
+	Params   []Param
 	// Limits are what it cannot do, for people.
 	Limits string
 }
@@ -134,6 +139,9 @@ func names() []string {
 	}
 	return all
 }
+
+// AtLeast is how long a fault of this kind lasts at least.
+func (i Info) AtLeast() time.Duration { return max(i.Shortest, Shortest) }
 
 // TakesRole says whether a machine of that role can be named.
 func (i Info) TakesRole(role nodespec.Role) bool { return slices.Contains(i.Takes, role) }

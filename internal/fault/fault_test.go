@@ -27,6 +27,9 @@ func TestTable(t *testing.T) {
 		if info.Undo == ByGuard && info.Between {
 			t.Errorf("%s: nodes do what is between them", info.Kind)
 		}
+		if at := info.AtLeast(); at < Shortest || at > DefaultFor {
+			t.Errorf("%s: its default is too short for it: %v", info.Kind, at)
+		}
 		seen = append(seen, info.Kind)
 		for _, p := range info.Params {
 			if p.Help == "" || (p.Word == "") == (p.Words == nil) || p.Needed && p.Default != "" {
@@ -72,9 +75,15 @@ func TestComplete(t *testing.T) {
 			Spec{Kind: Partition, Nodes: []string{"a$(x)", "n", "n"}, For: time.Millisecond, Params: map[string]string{"form": "n", "direction": "up", "from": "n,,m"}},
 			Spec{},
 			[]string{
-				`"a$(x)" is no name of a node`, `node "n" is named twice`, "a fault lasts from 1s to 1h0m0s, not 1ms",
+				`"a$(x)" is no name of a node`, `node "n" is named twice`, "fault partition lasts from 1s to 1h0m0s, not 1ms",
 				`no parameter "form"; did you mean "from"?`, `direction "up": must be one of: both, in, out`, `from "n,,m": "" is no name of a node`,
 			},
+		},
+		"too short for its kind": {Spec{Kind: DiskFull, Nodes: []string{"n"}, For: 19 * time.Second}, Spec{}, []string{"fault disk-full lasts from 20s to 1h0m0s, not 19s"}},
+		"long enough for its kind": {
+			Spec{Kind: DiskFull, Nodes: []string{"n"}, For: 20 * time.Second},
+			Spec{Kind: DiskFull, Nodes: []string{"n"}, For: 20 * time.Second, Params: map[string]string{}},
+			nil,
 		},
 		"no nodes":        {Spec{Kind: Kill}, Spec{}, []string{"name at least one node"}},
 		"needs a process": {Spec{Kind: KillProcess, Nodes: []string{"n"}}, Spec{}, []string{"needs process: kubelet, runtime"}},

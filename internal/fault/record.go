@@ -52,6 +52,10 @@ type Peer struct {
 // work.
 const OverdueTime = 30 * time.Second
 
+// UndoUnit is the unit of a node's systemd, without its kind, that undoes a fault: a timer
+// with its service.
+func UndoUnit(id string) string { return "kluster-undo-" + id }
+
 // idForm is what an ID looks like: it is part of names of units, tables and files.
 var idForm = regexp.MustCompile(`^[a-z0-9]{6,32}$`)
 

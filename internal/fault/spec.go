@@ -66,8 +66,8 @@ func (s Spec) checkFor(info Info) error {
 	switch {
 	case s.For == 0 && info.Once:
 		return nil
-	case s.For < Shortest || s.For > Longest:
-		return fmt.Errorf("a fault lasts from %v to %v, not %v", Shortest, Longest, s.For)
+	case s.For < info.AtLeast() || s.For > Longest:
+		return fmt.Errorf("fault %s lasts from %v to %v, not %v", s.Kind, info.AtLeast(), Longest, s.For)
 	}
 	return nil
 }

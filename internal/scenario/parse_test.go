@@ -78,7 +78,7 @@ steps:
 `, []string{
 			`f:3:11: steps[0].fault.kind: unknown kind of fault "kil"`,
 			"f:4:23: steps[1].fault.nodes: name at least one node",
-			"f:4:3: steps[1].fault: a fault lasts from 1s to 1h0m0s, not 2h0m0s",
+			"f:4:3: steps[1].fault: fault kill lasts from 1s to 1h0m0s, not 2h0m0s",
 			`steps[2].fault.nodes[0]: "Leader" selects no node`,
 			`steps[2].fault.nodes[1]: "worker/0" selects no node`,
 			"steps[2].fault.nodes[2]: no earlier fault has as: x",

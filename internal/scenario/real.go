@@ -130,11 +130,9 @@ func (r *Real) Faults(ctx context.Context) ([]fault.Active, error) {
 
 // Clear implements Cluster.
 func (r *Real) Clear(ctx context.Context, ids []string) error {
+	// What is known is undone, whatever does not answer.
 	have, err := r.Faults(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
+	errs := []error{err}
 	for _, f := range have {
 		for _, id := range ids {
 			if f.ID != id {

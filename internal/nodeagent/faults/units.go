@@ -7,9 +7,7 @@ import (
 	"github.com/kluster-project/kluster/internal/fault"
 )
 
-// Names of the units of a fault: the timer with the service that undoes it, and the
-// process that does it.
-func undoUnit(id string) string { return "kluster-undo-" + id }
+// workUnit is the unit of the process that does a fault.
 func workUnit(id string) string { return "kluster-fault-" + id + ".service" }
 
 const (
@@ -25,7 +23,7 @@ const (
 
 // arm makes systemd undo the fault when its time is up, again and again until it succeeds.
 func (m *Machine) arm(ctx context.Context, o fault.Order) error {
-	_, err := m.Output(ctx, "", "systemd-run", "--quiet", "--collect", "--unit="+undoUnit(o.ID),
+	_, err := m.Output(ctx, "", "systemd-run", "--quiet", "--collect", "--unit="+fault.UndoUnit(o.ID),
 		"--on-active="+seconds(o), "--timer-property=AccuracySec=100ms",
 		"--property=Restart=on-failure", "--property=RestartSec="+undoRetry.String(),
 		"--", m.Self, "fault", "undo", o.ID)
@@ -35,7 +33,7 @@ func (m *Machine) arm(ctx context.Context, o fault.Order) error {
 // disarm stops the timer. It may be what has called, and have gone already; one that
 // stays finds nothing to undo.
 func (m *Machine) disarm(ctx context.Context, o fault.Order) {
-	_, _ = m.Output(ctx, "", "systemctl", "stop", undoUnit(o.ID)+".timer")
+	_, _ = m.Output(ctx, "", "systemctl", "stop", fault.UndoUnit(o.ID)+".timer")
 }
 
 // startWork starts the process of a fault, and waits until it holds. When memory is
