@@ -61,7 +61,7 @@ type layer struct {
 
 // layers, lowest first: a package imports from its own and from those below.
 var layers = []layer{
-	{"leaves", []string{"internal/failure", "internal/imageload", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/trace", "internal/wait", "internal/shell", "internal/golden", "internal/redact", "internal/bundle", "internal/offline", "internal/inventory", "internal/journal", "configs"}},
+	{"leaves", []string{"internal/failure", "internal/imageload", "internal/pieces", "internal/status", "internal/nodespec", "internal/pki", "internal/suggest", "internal/trace", "internal/wait", "internal/shell", "internal/golden", "internal/redact", "internal/bundle", "internal/offline", "internal/inventory", "internal/journal", "configs"}},
 	{"facts", []string{"internal/cri", "internal/config", "internal/kubeconfig", "internal/kubeadm", "internal/addons", "internal/loadbalancer", "internal/fault"}},
 	{"siblings", []string{"provider", "node-image", "e2e", "internal/nodeagent"}},
 	{"views", []string{"internal/logs", "internal/doctor", "internal/registries"}},

@@ -499,7 +499,11 @@ func (f *fakeClusters) Faults(context.Context, string) ([]fault.Active, error) {
 		return nil, nil
 	}
 	var all []fault.Active
-	return all, errors.Join(err, json.Unmarshal(data, &all))
+	err = errors.Join(err, json.Unmarshal(data, &all))
+	if os.Getenv("FAKE_ERROR") == "silent" {
+		err = errors.Join(err, errors.New("the faults of c-worker-2 are not known: it did not answer"))
+	}
+	return all, err
 }
 
 func (f *fakeClusters) saveFaults(all []fault.Active) error {

@@ -67,7 +67,7 @@ func newFaultKindCmd(a *app, info fault.Info, runs ...func(context.Context, *app
 	}
 	a.addCluster(cmd, &opts.cluster)
 	f := cmd.Flags()
-	f.DurationVar(&opts.For, "for", faultFor(info), fmt.Sprintf("how long it lasts, %v to %v", fault.Shortest, inWords(fault.Longest)))
+	f.DurationVar(&opts.For, "for", faultFor(info), fmt.Sprintf("how long it lasts, %v to %v", info.AtLeast(), inWords(fault.Longest)))
 	f.BoolVar(&opts.detach, "detach", false, "return when it holds; it is undone all the same")
 	for _, p := range info.Params {
 		value := p.Default
@@ -180,9 +180,6 @@ func runFault(ctx context.Context, a *app, opts *faultOptions) error {
 	return a.printFaults(opts.output.value, []fault.Active{*active})
 }
 
-// clearTime bounds the undoing of a fault after an interruption.
-const clearTime = 30 * time.Second
-
 // awaitFault waits until a fault is undone, or undoes it when it is interrupted.
 func (a *app) awaitFault(ctx context.Context, clusters Clusters, active fault.Active) error {
 	lasts := time.Until(active.Until)
@@ -190,7 +187,7 @@ func (a *app) awaitFault(ctx context.Context, clusters Clusters, active fault.Ac
 	step.Detail("until " + active.Until.Local().Format(time.TimeOnly))
 	err := clusters.AwaitFault(ctx, active)
 	if ctx.Err() != nil {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearTime)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), cluster.UndoTime(active.Kind))
 		defer cancel()
 		_, undone := clusters.ClearFaults(undo, active.Cluster, active.ID)
 		if _, gone := errors.AsType[*cluster.NotFoundError](undone); gone {

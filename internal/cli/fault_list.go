@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -36,11 +37,13 @@ func runFaultList(ctx context.Context, a *app, name, format string) error {
 	if err != nil {
 		return err
 	}
+	// What is known is shown, whatever does not answer.
 	all, err := clusters.Faults(ctx, name)
-	if err != nil {
-		return err
+	a.close()
+	if err != nil && len(all) == 0 {
+		return err // "none" would be more than is known
 	}
-	return show(a.streams.Out, format, listOf(all), func() table { return faultTable(all, time.Now()) })
+	return errors.Join(err, show(a.streams.Out, format, listOf(all), func() table { return faultTable(all, time.Now()) }))
 }
 
 func faultTable(all []fault.Active, now time.Time) table {

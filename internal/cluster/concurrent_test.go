@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,90 @@ func TestCreateThatIsDeletedSaysSo(t *testing.T) {
 		}
 		l.checkGone(t, "c")
 	})
+}
+
+// slowlyGone is an engine that a delete begins on when the control plane boots, and that
+// removes the load balancer later than that.
+type slowlyGone struct {
+	provider.Provider
+	began atomic.Pointer[time.Time] // the delete
+	seen  bool                      // the control plane is seen to go, and has not gone at once
+	later time.Duration             // the load balancer
+	looks atomic.Int32              // since it began
+}
+
+func (s *slowlyGone) Nodes(ctx context.Context, sel provider.Selector) ([]provider.Node, error) {
+	nodes, err := s.Provider.Nodes(ctx, sel)
+	began := s.began.Load()
+	if began == nil {
+		return nodes, err
+	}
+	s.looks.Add(1)
+	for i := range nodes {
+		nodes[i].Removing = s.seen && nodes[i].Name == "c-control-plane-1"
+	}
+	return slices.DeleteFunc(nodes, func(n provider.Node) bool {
+		return isLoadBalancer(n) && time.Since(*began) >= s.later || !s.seen && n.Name == "c-control-plane-1"
+	}), err
+}
+
+func (s *slowlyGone) Exec(_ context.Context, _ string, _ provider.Command) error {
+	now := time.Now()
+	s.began.CompareAndSwap(nil, &now)
+	return errors.New("the node does not run")
+}
+
+func TestCreateIsToldOfADeleteThatTakesItsTime(t *testing.T) {
+	for name, seen := range map[string]bool{"a machine goes": true, "a machine has gone": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t)
+				_, err := l.manager(t, &slowlyGone{Provider: l, seen: seen, later: time.Second}).Create(t.Context(), l.create(t, "c"))
+				if err == nil || !strings.HasPrefix(err.Error(), `cluster "c" was deleted while it was being created: `) {
+					t.Errorf("err = %v", err)
+				}
+				l.checkGone(t, "c")
+			})
+		})
+	}
+}
+
+// TestCreateThatLosesAMachine: when the others stay, it is not waited long for their end.
+func TestCreateThatLosesAMachine(t *testing.T) {
+	for name, test := range map[string]struct {
+		seen   bool
+		later  time.Duration
+		want   bool
+		within time.Duration
+	}{
+		"for good":            {false, time.Hour, false, 3 * time.Second},
+		"and then the others": {false, time.Second, true, 2 * time.Second},
+		"which takes long":    {true, 8 * time.Second, true, 9 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t)
+				aCluster(t, l)
+				began := time.Now()
+				engine := &slowlyGone{Provider: l, seen: test.seen, later: test.later}
+				c := &creation{m: l.manager(t, engine), cfg: wanted(t, "c", 1).Config, nodes: map[string]provider.Node{}}
+				nodes, err := l.Nodes(t.Context(), provider.Selector{nodespec.LabelCluster: "c"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range nodes {
+					c.id, c.nodes[n.Name] = n.Labels[nodespec.LabelCreation], n
+				}
+				engine.began.Store(&began)
+				if got := c.isDeleted(t.Context()); got != test.want {
+					t.Errorf("deleted: %v", got)
+				}
+				if took, looks := time.Since(began), engine.looks.Load(); took > test.within || looks > 40 {
+					t.Errorf("it took %v and %d looks", took, looks)
+				}
+			})
+		})
+	}
 }
 
 // TestStartOfAClusterThatIsDeleted: it is not waited for.

@@ -126,7 +126,7 @@ func (c *creation) fail(ctx context.Context, err error) error {
 	case deleted:
 		err = fmt.Errorf("cluster %q was deleted while it was being created: %w", c.cfg.Name, err)
 	case ctx.Err() == nil:
-		err = c.withEvidence(ctx, err)
+		err = c.withEvidence(ctx, c.withSpace(ctx, err))
 	}
 	if c.opt.Retain && !deleted {
 		return fmt.Errorf("%w\n(kept as asked; remove it with: kluster delete %s)", err, c.cfg.Name)
@@ -146,8 +146,53 @@ func (c *creation) isDeleted(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	nodes, err := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: c.id})
-	return err == nil && !slices.ContainsFunc(nodes, isLoadBalancer)
+	var last []provider.Node
+	for changed := time.Now(); ; {
+		nodes, err := c.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCreation: c.id})
+		if err != nil {
+			return false
+		}
+		if !slices.ContainsFunc(nodes, isLoadBalancer) {
+			return true
+		}
+		if slices.ContainsFunc(nodes, isRemoved) || !slices.EqualFunc(nodes, last, sameLife) {
+			last, changed = nodes, time.Now()
+		}
+		// A delete removes machines at the same time, and this one need not be the first to go.
+		if !c.someGo(nodes) || time.Since(changed) >= goingTime || !wait.For(ctx, goingLook) {
+			return false
+		}
+	}
+}
+
+const (
+	// goingTime is how long after the last machine that went the others are taken to stay.
+	goingTime = 2 * time.Second
+	// goingLook is the pause between looks at machines that go.
+	goingLook = 250 * time.Millisecond
+)
+
+// sameLife says whether nothing has become of a machine between two looks.
+func sameLife(a, b provider.Node) bool {
+	return a.ID == b.ID && a.State == b.State
+}
+
+func isRemoved(n provider.Node) bool { return n.Removing }
+
+// someGo says whether machines of this create are being removed, or have gone.
+func (c *creation) someGo(now []provider.Node) bool {
+	there := map[string]bool{}
+	for _, n := range now {
+		if there[n.ID] = true; n.Removing {
+			return true
+		}
+	}
+	for _, n := range c.nodes {
+		if !there[n.ID] {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *creation) rollback(ctx context.Context) error {

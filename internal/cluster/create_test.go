@@ -19,7 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/kluster-project/kluster/internal/config"
-	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/nodespec"
 	"github.com/kluster-project/kluster/internal/status"
 	"github.com/kluster-project/kluster/provider"
@@ -431,17 +430,6 @@ func TestNodeEnvironment(t *testing.T) {
 	} {
 		if !slices.Contains(no, want) {
 			t.Errorf("NO_PROXY %v lacks %s", no, want)
-		}
-	}
-}
-
-func TestCreateOnAFullDisk(t *testing.T) {
-	for free, fits := range map[int64]bool{0: true, 1e6: false, 449e6: false, 450e6: true} {
-		c := &creation{cfg: wanted(t, "c", 3).Config, host: provider.Host{DataFree: free}}
-		c.cfg.Nodes[0].Role, c.cfg.Nodes[1].Role, c.cfg.Nodes[2].Role = nodespec.RoleControlPlane, nodespec.RoleControlPlane, nodespec.RoleWorker
-		err := c.checkDisk()
-		if (err == nil) != fits || err != nil && (!errors.Is(err, provider.ErrNoSpace) || failure.Code(err) != failure.CodeHost) {
-			t.Errorf("%d bytes free: %v", free, err)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 // Delete removes a cluster, whole or in parts, and its kubeconfig entry: from
 // kubeconfigPath, or the usual files when that is "", and from the file that the
 // create was told. existed is false when there was nothing to remove, which is
-// not an error. A cluster whose nodes are being changed stays as it is, and so does one
-// of the same name that another process begins to make meanwhile.
+// not an error. A cluster whose nodes are being added, removed or swapped stays as it is,
+// and so does one of the same name that another process begins to make meanwhile.
 func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (existed bool, err error) {
 	if name == "" { // would select every cluster
 		return false, &NotFoundError{Kind: "cluster"}
@@ -33,12 +33,12 @@ func (m *Manager) Delete(ctx context.Context, name, kubeconfigPath string) (exis
 		return len(left) > 0, err
 	}
 	// A process that cannot be seen does not count: what it has left, should it have
-	// been killed, must go.
+	// been killed, must go. Nor does one that only stops or starts what is to go.
 	now, err := underway(name, nodes)
 	if err != nil {
 		return len(left) > 0, err
 	}
-	if now != nil && now.seen {
+	if now != nil && now.seen && !now.work.yields {
 		return true, now
 	}
 	made, err := m.creationIDs(ctx, sel)

@@ -54,7 +54,7 @@ func (c *creation) withEvidence(ctx context.Context, err error) error {
 		return err
 	}
 	told := []failure.Option{failure.Log(dir)}
-	if len(s.Causes) > 0 {
+	if len(s.Causes) > 0 && !errors.Is(err, provider.ErrNoSpace) { // a full disk is the cause of many
 		told = append(told, failure.Hint("likely cause: %s", s.Causes[0].Said()))
 	}
 	return failure.With(err, told...)

@@ -19,7 +19,9 @@ import (
 const (
 	// faultExecTime bounds one exchange with a node about its faults.
 	faultExecTime = time.Minute
-	// faultUndoTime bounds the undoing of a fault that failed or is not wanted any more.
+	// faultListTime bounds the question which faults a node has.
+	faultListTime = 20 * time.Second
+	// faultUndoTime bounds the undoing of a fault that is undone at once.
 	faultUndoTime = 30 * time.Second
 	// faultPatience is how much later than it should a fault may be undone.
 	faultPatience = time.Minute
@@ -83,7 +85,7 @@ func pick(cluster string, machines []provider.Node, names []string) ([]provider.
 	var found []provider.Node
 	var errs []error
 	for _, name := range names {
-		i := slices.IndexFunc(machines, func(n provider.Node) bool { return n.Name == name || n.Name == cluster+"-"+name })
+		i := slices.IndexFunc(machines, func(n provider.Node) bool { return isNamed(n, cluster, name) })
 		switch {
 		case i < 0:
 			errs = append(errs, &NotFoundError{Kind: "node", Name: name, Known: machineNames(machines)})
@@ -94,6 +96,11 @@ func pick(cluster string, machines []provider.Node, names []string) ([]provider.
 		}
 	}
 	return found, errors.Join(errs...)
+}
+
+// isNamed says whether a name is that of a machine. It may lack the cluster's own.
+func isNamed(n provider.Node, cluster, name string) bool {
+	return n.Name == name || n.Name == cluster+"-"+name
 }
 
 func machineNames(nodes []provider.Node) []string {
@@ -138,23 +145,21 @@ func canBeKilled(spec fault.Spec, targets []provider.Node) error {
 	return errors.Join(errs...)
 }
 
-// Faults lists the faults that a cluster has, the oldest first.
+// Faults lists the faults that a cluster has, the oldest first: all that are known, also
+// with an error, which names nodes that run and do not say what they have.
 func (m *Manager) Faults(ctx context.Context, cluster string) ([]fault.Active, error) {
 	guarded, err := m.guarded(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
 	inside, err := m.faultsInside(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
 	var all []fault.Active
 	for _, g := range guarded {
 		all = append(all, g.Active)
 	}
 	all = append(all, onceEach(inside)...)
 	slices.SortStableFunc(all, func(a, b fault.Active) int { return a.Since.Compare(b.Since) })
-	return all, nil
+	return all, err
 }
 
 // ClearFaults undoes faults of a cluster at once, all when no IDs are given, and tells
@@ -241,16 +246,18 @@ func (m *Manager) clear(ctx context.Context, a fault.Active) error {
 	if a.Undo == fault.ByGuard {
 		return m.undoGuarded(ctx, a.Cluster, a.ID)
 	}
-	return m.undoInside(ctx, a.Cluster, a.ID)
+	return m.undoInside(ctx, a)
 }
 
 // AwaitFault waits until a fault is undone, by whomever.
 func (m *Manager) AwaitFault(ctx context.Context, a fault.Active) error {
 	for last := a.Until.Add(faultPatience); ; {
 		there, err := m.isThere(ctx, a)
+		_, unseen := errors.AsType[*unseenError](err)
 		switch {
-		case err != nil:
+		case err != nil && (!unseen || ctx.Err() != nil || time.Now().After(last)):
 			return err
+		case err != nil: // nodes that are hurt may be slow
 		case !there:
 			return nil
 		case time.Now().After(last):
@@ -279,18 +286,25 @@ func (m *Manager) isThere(ctx context.Context, a fault.Active) (bool, error) {
 		guarded, err := m.guarded(ctx, a.Cluster)
 		return slices.ContainsFunc(guarded, func(g guardedFault) bool { return g.ID == a.ID }), err
 	}
-	inside, err := m.faultsInside(ctx, a.Cluster)
-	if err != nil || slices.ContainsFunc(inside, func(o fault.Order) bool { return o.ID == a.ID }) {
-		return err == nil, err
+	nodes, err := m.machines(ctx, a.Cluster)
+	if err != nil {
+		return false, err
+	}
+	// Others may hang for reasons of their own.
+	nodes = slices.DeleteFunc(nodes, func(n provider.Node) bool { return !mayHave(n, a) })
+	inside, err := m.faultsIn(ctx, nodes)
+	if slices.ContainsFunc(inside, func(o fault.Order) bool { return o.ID == a.ID }) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	return m.isPaused(ctx, a)
 }
 
-// isPaused says whether a node that a fault has hit is paused: it cannot be asked then,
+// isPaused says whether a node that may have a fault is paused: it cannot be asked then,
 // and cannot have undone anything since.
 func (m *Manager) isPaused(ctx context.Context, a fault.Active) (bool, error) {
 	nodes, err := m.machines(ctx, a.Cluster)
-	return slices.ContainsFunc(nodes, func(n provider.Node) bool {
-		return n.State == provider.StatePaused && slices.Contains(a.Nodes, n.Name)
-	}), err
+	return slices.ContainsFunc(nodes, func(n provider.Node) bool { return n.State == provider.StatePaused && mayHave(n, a) }), err
 }

@@ -32,9 +32,9 @@ func (h *hurt) inNodes(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), faultUndoTime)
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), UndoTime(h.Kind))
 	defer cancel()
-	return errors.Join(err, h.m.undoInside(undo, h.Cluster, h.ID))
+	return errors.Join(err, h.m.undoInside(undo, h.Active))
 }
 
 // codeOfRefusal is that of a host that is not fit, unless something else went wrong.
@@ -182,6 +182,21 @@ func (h *hurt) ordersBetween(ctx context.Context) ([]fault.Order, error) {
 	return orders, nil
 }
 
+// mayHave says whether a node may have been given an order of a fault: it is a target, or of
+// those that act in the place of the load balancer.
+func mayHave(n provider.Node, a fault.Active) bool {
+	switch info, err := fault.Get(a.Kind); {
+	case isLoadBalancer(n):
+		return false
+	case slices.Contains(a.Nodes, n.Name):
+		return true
+	case err != nil || !info.Between || !slices.Contains(a.Nodes, LoadBalancerName(a.Cluster)):
+		return false
+	}
+	from := fault.Names(a.Params[fault.ParamFrom])
+	return from == nil || slices.ContainsFunc(from, func(name string) bool { return isNamed(n, a.Cluster, name) })
+}
+
 // otherSide are the machines that --from names, else all that are no targets.
 func (h *hurt) otherSide() ([]provider.Node, error) {
 	isTarget := func(n provider.Node) bool { return slices.Contains(h.Nodes, n.Name) }
@@ -208,25 +223,62 @@ func (h *hurt) addrsOf(ctx context.Context, n provider.Node) ([]netip.Addr, erro
 }
 
 // faultsInside are the faults that the nodes of a cluster have and undo themselves, also
-// with an error, which is of nodes that do not answer. One that does not because it is
+// with an error, which names nodes that do not answer. One that does not because it is
 // paused is left out.
 func (m *Manager) faultsInside(ctx context.Context, cluster string) ([]fault.Order, error) {
 	nodes, err := m.machines(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
+	return m.faultsIn(ctx, nodes)
+}
+
+// faultsIn is faultsInside of some of a cluster's machines.
+func (m *Manager) faultsIn(ctx context.Context, nodes []provider.Node) ([]fault.Order, error) {
 	nodes = slices.DeleteFunc(nodes, func(n provider.Node) bool { return isLoadBalancer(n) || n.State != provider.StateRunning })
 	found := make([][]fault.Order, len(nodes))
 	errs := make([]error, len(nodes))
 	var group errgroup.Group
 	for i, n := range nodes {
 		group.Go(func() error {
-			errs[i] = m.askAgent(ctx, n, nil, &found[i], "list")
+			found[i], errs[i] = m.faultsOf(ctx, n)
 			return nil
 		})
 	}
 	_ = group.Wait()
 	return slices.Concat(found...), m.stillThere(ctx, nodes, errs)
+}
+
+// faultsOf are the faults that a node has and undoes itself.
+func (m *Manager) faultsOf(ctx context.Context, n provider.Node) ([]fault.Order, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, faultListTime, fmt.Errorf("it did not answer within %v", faultListTime))
+	defer cancel()
+	var found []fault.Order
+	err := m.askAgent(ctx, n, nil, &found, "list")
+	if err == nil {
+		return found, nil
+	}
+	if ctx.Err() != nil {
+		err = causeOf(ctx, err)
+	}
+	return nil, &unseenError{node: n.Name, cause: err}
+}
+
+// unseenError is a node that runs and does not say which faults it has.
+type unseenError struct {
+	node  string
+	cause error
+}
+
+func (e *unseenError) Error() string {
+	return fmt.Sprintf("the faults of %s are not known: %v", e.node, e.cause)
+}
+
+func (e *unseenError) Unwrap() error { return e.cause }
+
+// Hint says what it means.
+func (e *unseenError) Hint() string {
+	return fmt.Sprintf("what %s has it undoes by itself when its time is up; kluster node restart %s ends it at once", e.node, e.node)
 }
 
 // stillThere gives the errors of nodes that run: one that has stopped, is paused or
@@ -255,23 +307,4 @@ func (m *Manager) stillThere(ctx context.Context, nodes []provider.Node, errs []
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// undoInside has every node that runs undo a fault that it may have.
-func (m *Manager) undoInside(ctx context.Context, cluster, id string) error {
-	nodes, err := m.machines(ctx, cluster)
-	if err != nil {
-		return err
-	}
-	nodes = slices.DeleteFunc(nodes, func(n provider.Node) bool { return isLoadBalancer(n) || n.State != provider.StateRunning })
-	errs := make([]error, len(nodes))
-	var group errgroup.Group
-	for i, n := range nodes {
-		group.Go(func() error {
-			errs[i] = m.askAgent(ctx, n, nil, nil, "undo", id)
-			return nil
-		})
-	}
-	_ = group.Wait()
-	return m.stillThere(ctx, nodes, errs)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,7 @@ type hurting struct {
 	orders map[string]map[string]fault.Order // by node and ID
 	refuse map[string]string                 // by "NODE: ACT"
 	guards sync.WaitGroup
+	slow   time.Duration // how long an undo by systemd takes
 }
 
 func newHurting(t *testing.T) *hurting {
@@ -76,8 +78,11 @@ func (h *hurting) add(t *testing.T, name string, role nodespec.Role, addrs []net
 func (h *hurting) agent(_ context.Context, n provider.Node, cmd provider.Command) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	act := cmd.Args[2]
 	have := h.orders[n.Name]
+	if cmd.Args[0] == "systemctl" {
+		return h.systemctl(n, cmd.Args[1:])
+	}
+	act := cmd.Args[2]
 	if have == nil {
 		have = map[string]fault.Order{}
 		h.orders[n.Name] = have
@@ -107,6 +112,23 @@ func (h *hurting) agent(_ context.Context, n provider.Node, cmd provider.Command
 	case "addresses":
 		_, _ = io.WriteString(cmd.Stdout, `["172.28.0.200"]`)
 	}
+	return 0
+}
+
+// systemctl starts units that undo faults, of which there is one with each fault. It takes
+// a while.
+func (h *hurting) systemctl(n provider.Node, args []string) int {
+	unit := args[len(args)-1]
+	h.told = append(h.told, n.Name+": systemctl "+strings.Join(args, " "))
+	id := strings.TrimSuffix(strings.TrimPrefix(unit, fault.UndoUnit("")), ".service")
+	if _, there := h.orders[n.Name][id]; !there {
+		return 5 // as systemctl has it where there is no such unit
+	}
+	time.AfterFunc(h.slow, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.orders[n.Name], id)
+	})
 	return 0
 }
 
@@ -615,6 +637,145 @@ func TestClearDespiteANode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestListDespiteANode sees that what is known is listed and awaited when a node hangs.
+func TestListDespiteANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHurting(t)
+		inside, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.CPU, Nodes: []string{"control-plane-1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		guarded, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.Pause, Nodes: []string{"worker-1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hangs atomic.Bool
+		hangs.Store(true)
+		h.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+			if hangs.Load() && n.Name == "c-control-plane-2" {
+				<-ctx.Done()
+				return 137
+			}
+			return h.agent(ctx, n, cmd)
+		}
+		all, err := h.m.Faults(t.Context(), "c")
+		if err == nil || !strings.Contains(err.Error(), "the faults of c-control-plane-2 are not known: ") || !strings.Contains(err.Error(), "it did not answer within 20s") || len(failure.Hints(err)) == 0 {
+			t.Errorf("err = %v, hints %q", err, failure.Hints(err))
+		}
+		if len(all) != 2 || all[0].ID != inside.ID || all[1].ID != guarded.ID {
+			t.Errorf("listed: %+v", all)
+		}
+		time.AfterFunc(10*time.Second, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.orders["c-control-plane-1"], inside.ID)
+			hangs.Store(false)
+		})
+		if err := h.m.AwaitFault(t.Context(), *inside); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.m.ClearFaults(t.Context(), "c"); err != nil {
+			t.Error(err)
+		}
+		h.guards.Wait()
+	})
+}
+
+// TestAwaitFaultAsksWhoMayHaveIt: a node that hangs keeps a fault that it may have, and no other.
+func TestAwaitFaultAsksWhoMayHaveIt(t *testing.T) {
+	const undone, answers = 10 * time.Second, 50 * time.Second
+	cpu := fault.Spec{Kind: fault.CPU, Nodes: []string{"control-plane-1"}}
+	front := fault.Spec{Kind: fault.Partition, Nodes: []string{"lb"}, Params: map[string]string{"from": "worker-1"}}
+	for name, test := range map[string]struct {
+		spec  fault.Spec
+		hangs string
+		want  time.Duration
+	}{
+		"its own":                          {cpu, "c-control-plane-1", answers},
+		"another":                          {cpu, "c-control-plane-2", undone},
+		"in the place of a load balancer":  {front, "c-worker-1", answers},
+		"another beside the load balancer": {front, "c-control-plane-2", undone},
+		"any in its place":                 {fault.Spec{Kind: fault.Partition, Nodes: []string{"lb"}}, "c-control-plane-2", answers},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHurting(t)
+				a, err := h.m.Fault(t.Context(), "c", test.spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				h.Handle = func(ctx context.Context, n provider.Node, cmd provider.Command) int {
+					if n.Name == test.hangs && time.Since(began) < answers {
+						<-ctx.Done()
+						return 137
+					}
+					return h.agent(ctx, n, cmd)
+				}
+				time.AfterFunc(undone, func() {
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					clear(h.orders)
+				})
+				err = h.m.AwaitFault(t.Context(), *a)
+				if took := time.Since(began); err != nil || took < test.want || took > test.want+faultListTime+slowLook {
+					t.Errorf("undone after %v, want %v: %v", took, test.want, err)
+				}
+			})
+		})
+	}
+}
+
+// TestUndoOfAFullDisk is done by the node, however long it takes.
+func TestUndoOfAFullDisk(t *testing.T) {
+	for name, test := range map[string]struct {
+		slow time.Duration
+		want string // of the error
+	}{
+		"quick":    {time.Second, ""},
+		"slow":     {faultUndoTime + 30*time.Second, ""},
+		"too slow": {2 * slowUndoTime, "c-control-plane-1 still undoes it, and goes on by itself"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHurting(t)
+				h.slow = test.slow
+				inner := h.Handle
+				ctx, cancel := context.WithCancelCause(t.Context())
+				h.Handle = func(at context.Context, n provider.Node, cmd provider.Command) int {
+					code := inner(at, n, cmd)
+					if cmd.Args[0] != "systemctl" && cmd.Args[2] == "start" {
+						cancel(failure.ErrInterrupted) // the fault goes on in the node
+						return 130
+					}
+					return code
+				}
+				_, err := h.m.Fault(ctx, "c", fault.Spec{Kind: fault.DiskFull, Nodes: []string{"control-plane-1"}, For: 10 * time.Minute})
+				if err == nil || !strings.Contains(err.Error(), test.want) || (test.want == "") == strings.Contains(err.Error(), "still undoes") {
+					t.Errorf("err = %v", err)
+				}
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				if left := len(h.orders["c-control-plane-1"]); (left > 0) != (test.want != "") {
+					t.Errorf("%d are left", left)
+				}
+				if slices.ContainsFunc(h.told, func(s string) bool { return strings.HasPrefix(s, "c-control-plane-1: undo") }) {
+					t.Errorf("not by systemd: %q", h.told)
+				}
+			})
+		})
+	}
+	t.Run("without a unit", func(t *testing.T) {
+		h := newHurting(t)
+		h.refuse["c-control-plane-1: start"] = "no space"
+		_, err := h.m.Fault(t.Context(), "c", fault.Spec{Kind: fault.DiskFull, Nodes: []string{"control-plane-1"}})
+		if err == nil || !slices.ContainsFunc(h.told, func(s string) bool { return strings.HasPrefix(s, "c-control-plane-1: undo") }) {
+			t.Errorf("err = %v, told %q", err, h.told)
+		}
+	})
 }
 
 func TestInterruptedBeforeItHolds(t *testing.T) {

@@ -46,25 +46,6 @@ func (c *creation) checkHost(ctx context.Context) error {
 	return c.m.clearName(ctx, c.cfg.Name)
 }
 
-// diskNeed is what a node writes until it is Ready, by its role: etcd alone sets 128 MB
-// aside.
-var diskNeed = map[nodespec.Role]int64{nodespec.RoleControlPlane: 200e6, nodespec.RoleWorker: 50e6}
-
-// checkDisk sees that the nodes will have room: without it they fail one by one, and none
-// says why.
-func (c *creation) checkDisk() error {
-	var need int64
-	for _, n := range c.cfg.Nodes {
-		need += diskNeed[n.Role]
-	}
-	free := c.host.DataFree
-	if free == 0 || free >= need { // 0 is unknown
-		return nil
-	}
-	return failure.With(fmt.Errorf("%w: %s are free below %s, and this cluster needs %s", provider.ErrNoSpace, size(free), c.host.DataRoot, size(need)),
-		failure.Exit(failure.CodeHost), failure.Hint("make room there (%s removes what nothing uses), or make fewer nodes", c.host.Prune))
-}
-
 // checkKubeconfig settles which file the entry will go into.
 func (c *creation) checkKubeconfig() error {
 	if c.opt.NoKubeconfig {
@@ -243,6 +224,9 @@ func (m *Manager) lifeOf(ctx context.Context, nodes []provider.Node) (life, erro
 		return lifeNone, err
 	}
 	for _, n := range nodes {
+		if isLock(n) || isFault(n) {
+			continue // of what is done to a cluster, not of its create
+		}
 		if by, ok := parseCreator(n.Labels[nodespec.LabelCreator]); ok && by.mayRun(self, startTime) {
 			return lifeBeingMade, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -154,8 +155,11 @@ func TestCreateKilledAtEveryCallOfTheEngine(t *testing.T) {
 func TestRollbackWaitsForAnEngineThatIsRestarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
+		var mu sync.Mutex // nodes are made side by side
 		down := 0
 		l.Fail = func(op, _ string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if op == "StartNode" || down > 0 && down < 10 {
 				down++
 				return fmt.Errorf("restarting: %w", provider.ErrUnavailable)
@@ -174,9 +178,12 @@ func TestRollbackWaitsForAnEngineThatIsRestarted(t *testing.T) {
 func TestRollbackGivesUpOnAnEngineThatStaysAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
-		down := false
+		var down atomic.Bool
 		l.Fail = func(op, _ string) error {
-			if down = down || op == "StartNode"; down {
+			if op == "StartNode" {
+				down.Store(true)
+			}
+			if down.Load() {
 				return provider.ErrUnavailable
 			}
 			return nil

@@ -91,7 +91,8 @@ type machine struct {
 
 // Life stops, starts or pauses a cluster or some of its nodes, and waits until those that
 // run shall be Ready. What is so already stays so, and is no error. The result says what
-// became of each also when there is an error.
+// became of each also when there is an error. While another change of the cluster is under
+// way it changes nothing and fails.
 func (m *Manager) Life(ctx context.Context, opt LifeOptions) (*LifeResult, error) {
 	began := time.Now()
 	l, err := m.newLifecycle(ctx, opt)
@@ -103,7 +104,11 @@ func (m *Manager) Life(ctx context.Context, opt LifeOptions) (*LifeResult, error
 		ctx, cancel = context.WithTimeoutCause(ctx, opt.Timeout, &lateLifeError{opt.Timeout})
 		defer cancel()
 	}
-	err = l.check(ctx)
+	unlock, err := l.lock(ctx)
+	defer unlock()
+	if err == nil {
+		err = l.check(ctx)
+	}
 	if err == nil {
 		err = l.endFaults(ctx)
 	}
@@ -167,24 +172,6 @@ func namesOf(machines []*machine) []string {
 
 // check sees that nothing forbids it, before anything is changed.
 func (l *lifecycle) check(ctx context.Context) error {
-	all, err := l.m.provider.Nodes(ctx, provider.Selector{nodespec.LabelCluster: l.opt.Cluster})
-	if err != nil {
-		return err
-	}
-	now, err := underway(l.opt.Cluster, all)
-	if err != nil {
-		return err
-	}
-	if now != nil {
-		return now
-	}
-	state, err := l.m.lifeOf(ctx, all)
-	if err != nil {
-		return err
-	}
-	if state == lifeBeingMade {
-		return unfitError(fmt.Errorf("cluster %q is being created", l.opt.Cluster), "wait until it is ready")
-	}
 	for _, n := range l.chosen {
 		if err := l.forbids(n); err != nil {
 			return err

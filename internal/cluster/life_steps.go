@@ -37,14 +37,15 @@ type lifeStep struct {
 func lifePlans() map[LifeVerb]lifePlan {
 	var (
 		resume    = lifeStep{"resume", "what is paused hears nothing, not even that it shall stop", isPaused, silentLife((*lifecycle).resume)}
-		stop      = lifeStep{"stop", "all at once: who is stopped first does not wait for the others", isUp, silentLife((*lifecycle).stop)}
+		down      = lifeStep{"stop", "all at once: who is stopped first does not wait for the others; also what is down, which else may come back with the engine", nil, silentLife((*lifecycle).stop)}
+		stop      = lifeStep{"stop", "as down does, where something is up", isUp, silentLife((*lifecycle).stop)}
 		start     = lifeStep{"start", "all at once: etcd needs a majority of its members before it answers; with the registries, also of a cluster that runs", nil, silentLife((*lifecycle).start)}
 		readiness = lifeStep{"readiness", "each node was heard of since, is Ready, and its API server if it has one", nil, (*lifecycle).waitReady}
 		reboot    = lifeStep{"reboot", "by systemd, until the node's first process is another", isUp, (*lifecycle).reboot}
 		pause     = lifeStep{"pause", "all at once", isUp, silentLife((*lifecycle).pause)}
 	)
 	return map[LifeVerb]lifePlan{
-		Stop:    {"stopping", false, true, []lifeStep{resume, stop}},
+		Stop:    {"stopping", false, true, []lifeStep{resume, down}},
 		Start:   {"starting", false, false, []lifeStep{resume, start, readiness}},
 		Restart: {"restarting", true, true, []lifeStep{resume, stop, start, readiness}},
 		Reboot:  {"rebooting", true, true, []lifeStep{resume, reboot, readiness}},
@@ -86,12 +87,16 @@ func (l *lifecycle) pause(ctx context.Context) error {
 // stopGrace is how long a node may take to stop before it is killed.
 const stopGrace = 20 * time.Second
 
+// stop stops what runs, and what does not: a machine may be down by way of the engine,
+// which would start it again when it comes back.
 func (l *lifecycle) stop(ctx context.Context) error {
-	return l.each(isUp, func(n *machine) error {
+	return l.each(nil, func(n *machine) error {
 		if err := l.m.provider.StopNode(ctx, n.ID, stopGrace); err != nil {
 			return err
 		}
-		n.become(provider.StateStopped)
+		if isUp(n) {
+			n.become(provider.StateStopped)
+		}
 		return nil
 	})
 }

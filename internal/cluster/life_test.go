@@ -180,6 +180,44 @@ func TestLifeOfACluster(t *testing.T) {
 	}
 }
 
+// TestStopOutlivesTheEngine: what was stopped stays so, also what was down by way of the
+// engine before; that alone does not.
+func TestStopOutlivesTheEngine(t *testing.T) {
+	l := newLiving(t, map[string]nodespec.Role{"c-1": nodespec.RoleControlPlane, "c-2": nodespec.RoleWorker, "c-3": nodespec.RoleWorker})
+	restart := func() string {
+		t.Helper()
+		if err := l.RestartEngine(); err != nil {
+			t.Fatal(err)
+		}
+		return l.states(t)
+	}
+	for _, step := range []struct {
+		verb  LifeVerb
+		nodes []string
+		kill  string // by way of the engine, before
+		want  string // after the engine has come back
+	}{
+		{Stop, []string{"c-3"}, "c-2", "c-1 running, c-2 running, c-3 stopped, c-lb running"},
+		{Stop, []string{"c-2"}, "c-2", "c-1 running, c-2 stopped, c-3 stopped, c-lb running"},
+		{Start, nil, "", "c-1 running, c-2 running, c-3 running, c-lb running"},
+		{Stop, nil, "c-2", "c-1 stopped, c-2 stopped, c-3 stopped, c-lb stopped"},
+		{Stop, nil, "", "c-1 stopped, c-2 stopped, c-3 stopped, c-lb stopped"},
+		{Start, nil, "", "c-1 running, c-2 running, c-3 running, c-lb running"},
+	} {
+		if step.kill != "" {
+			if err := l.KillNode(t.Context(), step.kill, "KILL"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.do(t, LifeOptions{Verb: step.verb, Nodes: step.nodes}); err != nil {
+			t.Fatalf("%s %v: %v", step.verb, step.nodes, err)
+		}
+		if got := restart(); got != step.want {
+			t.Errorf("after %s %v: %s, want %s", step.verb, step.nodes, got, step.want)
+		}
+	}
+}
+
 // indexes are where calls were made last.
 func indexes(calls []string, wanted ...string) []int {
 	var out []int

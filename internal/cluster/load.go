@@ -56,17 +56,23 @@ func (m *Manager) Load(ctx context.Context, opt LoadOptions) (err error) {
 // load brings the images of a source into nodes.
 func (m *Manager) load(ctx context.Context, targets []provider.Node, src imageload.Source, check bool, reporter status.Reporter) (err error) {
 	defer func() { err = orInterrupted(ctx, err) }()
-	l := &loader{m: m, src: src, reporter: reporter}
+	l := &loader{m: m, src: src, checked: map[v1.Hash]bool{}, reporter: reporter}
 	if err := l.look(ctx, targets); err != nil {
 		return err
 	}
+	if err := l.open(ctx, l.targets); err != nil {
+		return l.none(err)
+	}
+	defer func() { l.close() }()
 	if err := l.fit(); err != nil {
 		return err
 	}
 	err = l.send(ctx, l.targets)
 	for _, more := range []func(*target, *loader){(*target).byImport, (*target).withAll} {
 		if again := l.again(more); err == nil && len(again) > 0 {
-			err = l.send(ctx, again)
+			if err = l.open(ctx, again); err == nil {
+				err = l.send(ctx, again)
+			}
 		}
 	}
 	for _, t := range l.targets {
@@ -142,9 +148,13 @@ func (m *Manager) loadSource(ctx context.Context, opt LoadOptions) (imageload.So
 
 // loader is one load.
 type loader struct {
-	m        *Manager
-	src      imageload.Source
-	targets  []*target
+	m   *Manager
+	src imageload.Source
+	// files are the layers to send where each node can read them by itself, else nil.
+	files   imageload.Opened
+	targets []*target
+	// checked are layers that were compared with their digests here.
+	checked  map[v1.Hash]bool
 	reporter status.Reporter
 }
 
@@ -161,7 +171,7 @@ type target struct {
 	imports bool
 	err     error
 
-	feed   *feed
+	feed   *feed // of sendAll
 	stream *imageload.Stream
 }
 
@@ -233,14 +243,18 @@ func (l *loader) fit() error {
 		need, known := imageload.Bytes(l.src.Images(), t.missing)
 		if need *= roomFactor; known && t.held.Free >= 0 && need > t.held.Free {
 			name := t.node.Name
-			err := noRoom(fmt.Errorf("%s has %s of disk left, and loading takes %s", name, size(t.held.Free), size(need)), name)
-			for _, o := range l.targets {
-				o.step.End(err)
-			}
-			return err
+			return l.none(noRoom(fmt.Errorf("%s has %s of disk left, and loading takes %s", name, size(t.held.Free), size(need)), name))
 		}
 	}
 	return nil
+}
+
+// none ends a load before any node was touched.
+func (l *loader) none(err error) error {
+	for _, t := range l.targets {
+		t.step.End(err)
+	}
+	return err
 }
 
 func noRoom(err error, node string) error {
@@ -250,56 +264,76 @@ func noRoom(err error, node string) error {
 
 func size(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// send brings nodes what they lack, reading the source once.
+// open opens what nodes lack, if each can read it by itself.
+func (l *loader) open(ctx context.Context, targets []*target) error {
+	l.close()
+	src, ok := l.src.(imageload.Opener)
+	if !ok || !slices.ContainsFunc(targets, func(t *target) bool { return !t.has }) {
+		return nil
+	}
+	files, err := src.Open(ctx, missing(targets))
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the images: %w", err)
+	}
+	l.files = files
+	return nil
+}
+
+func (l *loader) close() {
+	if l.files != nil {
+		_ = l.files.Close() // it was only read
+		l.files = nil
+	}
+}
+
+// missing are the layers that nodes lack.
+func missing(targets []*target) map[v1.Hash]bool {
+	all := map[v1.Hash]bool{}
+	for _, t := range targets {
+		maps.Copy(all, t.missing)
+	}
+	return all
+}
+
+// send brings nodes what they lack.
 func (l *loader) send(ctx context.Context, targets []*target) error {
 	targets = slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.has })
 	if len(targets) == 0 {
 		return nil
 	}
-	all, wanted := l.src.Images(), map[v1.Hash]bool{}
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	f := &fan{targets: targets, none: stop}
-	var importing errgroup.Group
-	for _, t := range targets {
-		maps.Copy(wanted, t.missing)
-		t.err, t.feed = nil, newFeed(t.step)
-		t.feed.total, _ = imageload.Bytes(all, t.missing)
-		t.stream = imageload.NewStream(t.feed, all)
-		importing.Go(func() error {
-			ending, end := outlive(ctx, endTime)
-			defer end()
-			err := l.m.provider.Exec(ending, t.node.ID, provider.Command{Args: t.command(), Stdin: t.feed, Bulk: true})
-			t.feed.leave()
-			t.err = importError(t.node.Name, err)
-			return nil
-		})
+	var err error
+	if l.files != nil {
+		err = l.sendEach(ctx, targets)
+	} else {
+		err = l.sendAll(ctx, targets)
 	}
-	err := l.src.Read(reading, wanted, func(layer imageload.Layer, r io.Reader) error { return f.layer(reading, layer, r) })
-	if f.alone() {
-		err = nil // all nodes have failed, and say why
-	}
-	for _, t := range targets {
-		if err == nil {
-			// Where this fails the node's command has ended, and tells why.
-			t.feed.end(t.stream.Close(all))
-		} else {
-			t.feed.end(err)
-		}
-	}
-	_ = importing.Wait() // errors are with their nodes
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case err != nil:
 		err = fmt.Errorf("reading the images: %w", err)
+	case l.files != nil:
+		return l.findDamage(ctx, targets)
 	default:
 		return nil
 	}
 	for _, t := range targets {
-		t.err = err
+		if t.err != nil {
+			t.err = err
+		}
 	}
 	return err
+}
+
+// run runs what reads the stream in a node. It has time to end when ctx ends.
+func (l *loader) run(ctx context.Context, t *target, stream io.Reader) error {
+	ending, end := outlive(ctx, endTime)
+	defer end()
+	err := l.m.provider.Exec(ending, t.node.ID, provider.Command{Args: t.command(), Stdin: stream, Bulk: true})
+	return importError(t.node.Name, err)
 }
 
 // endTime is how long a node's command has to end by itself, when its stream has ended

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kluster-project/kluster/internal/failure"
 	"github.com/kluster-project/kluster/internal/imageload"
+	"github.com/kluster-project/kluster/internal/pieces"
 	"github.com/kluster-project/kluster/provider"
 )
 
@@ -65,20 +66,64 @@ func (s *engineSource) Read(ctx context.Context, wanted map[v1.Hash]bool, put fu
 		if err != nil {
 			return err
 		}
-		var layers []imageload.Layer
-		for _, l := range content.Layers {
-			layer, err := layerOf(l)
-			if err != nil {
-				return err
-			}
-			layers = append(layers, layer)
-		}
-		if err := s.images[i].Complete(content.Config, layers); err != nil {
-			return fmt.Errorf("image %q changed meanwhile: %w", ref, err)
+		if err := s.complete(i, content); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// complete takes what has been learnt of the image i.
+func (s *engineSource) complete(i int, content provider.ImageContent) error {
+	var layers []imageload.Layer
+	for _, l := range content.Layers {
+		layer, err := layerOf(l)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, layer)
+	}
+	if err := s.images[i].Complete(content.Config, layers); err != nil {
+		return fmt.Errorf("image %q changed meanwhile: %w", s.refs[i], err)
+	}
+	return nil
+}
+
+// Open implements imageload.Opener.
+func (s *engineSource) Open(ctx context.Context, wanted map[v1.Hash]bool) (imageload.Opened, error) {
+	opened := openImages{}
+	for i, ref := range s.refs {
+		left := map[string]bool{}
+		for h := range wanted {
+			if opened[h.String()] == nil {
+				left[h.String()] = true
+			}
+		}
+		image, err := s.p.OpenImage(ctx, ref, left)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.complete(i, image.Content()); err != nil {
+			return nil, err
+		}
+		for _, l := range s.images[i].Layers {
+			if left[l.Digest.String()] {
+				opened[l.Digest.String()] = image
+			}
+		}
+	}
+	return opened, nil
+}
+
+// openImages are those that have the layers that are wanted, by digest.
+type openImages map[string]provider.ImageFiles
+
+func (o openImages) Layer(ctx context.Context, l imageload.Layer) pieces.Seq {
+	return o[l.Digest.String()].Layer(ctx, l.DiffID.String())
+}
+
+// Close has nothing to close: files are opened when they are read.
+func (o openImages) Close() error { return nil }
 
 func layerOf(l provider.ImageLayer) (imageload.Layer, error) {
 	as := imageload.Layer{Size: l.Size, Media: types.DockerUncompressedLayer}

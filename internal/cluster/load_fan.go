@@ -7,9 +7,47 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kluster-project/kluster/internal/imageload"
 	"github.com/kluster-project/kluster/internal/status"
 )
+
+// sendAll reads the source once for all nodes, and sees that layers are what they should be.
+func (l *loader) sendAll(ctx context.Context, targets []*target) error {
+	all := l.src.Images()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	f := &fan{targets: targets, none: stop}
+	var importing errgroup.Group
+	for _, t := range targets {
+		t.err, t.feed = nil, newFeed(t.step)
+		t.feed.total, _ = imageload.Bytes(all, t.missing)
+		t.stream = imageload.NewStream(t.feed, all)
+		importing.Go(func() error {
+			t.err = l.run(ctx, t, t.feed)
+			t.feed.leave()
+			return nil
+		})
+	}
+	err := l.src.Read(reading, missing(targets), func(layer imageload.Layer, r io.Reader) error { return f.layer(reading, layer, r) })
+	if f.alone() {
+		err = nil // all nodes have failed, and say why
+	}
+	if err == nil {
+		err = context.Cause(ctx) // what names the images is not written then
+	}
+	for _, t := range targets {
+		if err == nil {
+			// Where this fails the node's command has ended, and tells why.
+			t.feed.end(t.stream.Close(all))
+		} else {
+			t.feed.end(err)
+		}
+	}
+	_ = importing.Wait() // errors are with their nodes
+	return err
+}
 
 // fan gives each layer that is read to all nodes that lack it, each as fast as the
 // slowest of them takes it.
@@ -75,14 +113,26 @@ type feed struct {
 	mu  sync.Mutex
 	err error // what ends it, instead of io.EOF
 
-	rest  []byte
+	rest []byte
+	progress
+}
+
+// progress tells how much a node has been sent.
+type progress struct {
 	step  status.Step
 	done  int64
 	total int64 // bytes, 0 if not known
 }
 
+func (p *progress) add(n int64) {
+	p.done += n
+	if p.step.Detail(size(p.done)); p.total > 0 {
+		p.step.Progress(min(p.done, p.total), p.total)
+	}
+}
+
 func newFeed(step status.Step) *feed {
-	f := &feed{chunks: make(chan []byte, feedChunks), gone: make(chan struct{}), step: step}
+	f := &feed{chunks: make(chan []byte, feedChunks), gone: make(chan struct{}), progress: progress{step: step}}
 	f.leave = sync.OnceFunc(func() { close(f.gone) })
 	return f
 }
@@ -108,10 +158,7 @@ func (f *feed) Write(p []byte) (int, error) {
 	case <-f.gone:
 		return 0, errGone
 	}
-	f.done += int64(len(p))
-	if f.step.Detail(size(f.done)); f.total > 0 {
-		f.step.Progress(min(f.done, f.total), f.total)
-	}
+	f.add(int64(len(p)))
 	return len(p), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,14 +39,16 @@ type work struct {
 	words string
 	// end says what an interruption of it brings.
 	end string
+	// yields: a delete of the cluster does not wait for it.
+	yields bool
 }
 
 // The works.
 var (
-	swapWork   = work{"swap", "the container runtimes of cluster %q are being swapped", "the node that it is at then gets back what it had"}
-	addWork    = work{"add", "nodes are being added to cluster %q", "what it has made is then removed"}
-	removeWork = work{"remove", "nodes are being removed from cluster %q", "removing the same nodes again goes on with it"}
-	works      = []work{swapWork, addWork, removeWork}
+	swapWork   = work{"swap", "the container runtimes of cluster %q are being swapped", "the node that it is at then gets back what it had", false}
+	addWork    = work{"add", "nodes are being added to cluster %q", "what it has made is then removed", false}
+	removeWork = work{"remove", "nodes are being removed from cluster %q", "removing the same nodes again goes on with it", false}
+	works      = slices.AppendSeq([]work{swapWork, addWork, removeWork}, maps.Values(lifeWorks))
 )
 
 // workNamed is the work of that name; an unknown one is a later kluster's.
@@ -53,7 +56,7 @@ func workNamed(name string) work {
 	if i := slices.IndexFunc(works, func(w work) bool { return w.name == name }); i >= 0 {
 		return works[i]
 	}
-	return work{name, "the nodes of cluster %q are being changed", "see what it says then"}
+	return work{name, "the nodes of cluster %q are being changed", "see what it says then", false}
 }
 
 // underwayError is a cluster that another process changes: exit code 4.
@@ -83,9 +86,9 @@ func (e *underwayError) Hint() string {
 	return fmt.Sprintf("wait until it has ended; should it have been killed, it no longer counts from %s on", e.until.Local().Format(time.DateTime))
 }
 
-// lock keeps other changes away from a cluster, and its delete, until unlock is called.
-// It fails when there is one, and clears away what one that died has left. The lock's
-// ID is the change's.
+// lock keeps other changes away from a cluster, and its delete unless the work yields to
+// that, until unlock is called. It fails when there is one, and clears away what one that
+// died has left. The lock's ID is the change's.
 func (m *Manager) lock(ctx context.Context, w work, cluster string, nodes []provider.Node, longest time.Duration) (id string, unlock func(), err error) {
 	self, err := thisProcess()
 	if err != nil {

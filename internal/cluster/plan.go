@@ -93,7 +93,8 @@ func Steps() []string {
 func runPlan(ctx context.Context, plan []Step, c *creation) error {
 	group, ctx := errgroup.WithContext(ctx)
 	errs := make([]error, len(plan))
-	bounded := c.boundedBy(ctx)
+	bounded, release := c.boundedBy(ctx)
+	defer release()
 	ended := map[string]chan struct{}{}
 	for _, s := range plan {
 		ended[s.Name] = make(chan struct{})
@@ -135,13 +136,14 @@ func isTimeout(err error) bool {
 }
 
 // boundedBy gives ctx with the end that CreateOptions.Wait sets, which counts
-// from the first call.
-func (c *creation) boundedBy(ctx context.Context) func() context.Context {
+// from the first call, and that of the engine's disk. release frees what that takes.
+func (c *creation) boundedBy(ctx context.Context) (bounded func() context.Context, release func()) {
+	ctx, release = context.WithCancel(ctx)
 	return sync.OnceValue(func() context.Context {
-		bounded, cancel := context.WithTimeoutCause(ctx, c.opt.Wait, &timeoutError{c.opt.Wait})
+		late, cancel := context.WithTimeoutCause(ctx, c.opt.Wait, &timeoutError{c.opt.Wait})
 		context.AfterFunc(ctx, cancel)
-		return bounded
-	})
+		return c.whileSpace(late)
+	}), release
 }
 
 func (c *creation) runStep(ctx context.Context, s Step) error {

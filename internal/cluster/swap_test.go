@@ -90,7 +90,7 @@ func (s *swapping) addNode(t *testing.T, name string, role nodespec.Role, image 
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := provider.NodeSpec{Name: name, Image: testImage, Labels: map[string]string{
+	spec := provider.NodeSpec{Name: name, Image: testImage, Restart: true, Labels: map[string]string{
 		nodespec.LabelCluster: "c", nodespec.LabelRole: string(role), nodespec.LabelManifest: string(manifest),
 		nodespec.LabelProtocol: fmt.Sprint(nodespec.Protocol),
 	}}
