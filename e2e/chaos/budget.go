@@ -22,6 +22,9 @@ const (
 	Restarts      Meter = "restarts"
 	Leaks         Meter = "leaks"
 	Silent        Meter = "silent"
+	Back          Meter = "back"
+	Paused        Meter = "paused"
+	Outside       Meter = "outside"
 )
 
 // meters say what each is, and read it.
@@ -42,6 +45,24 @@ var meters = map[Meter]struct {
 	Restarts:      {"other pod restarted", "", func(r Row) float64 { return float64(len(r.Restarted)) }},
 	Leaks:         {"thing left behind", "", func(r Row) float64 { return float64(len(r.Left)) }},
 	Silent:        {"fault that nobody is told of", "", func(r Row) float64 { return float64(count(r.Said == "")) }},
+	Back:          {"Ready after kluster node start", " s", func(r Row) float64 { return float64(r.Ready) }},
+	Paused:        {"pause of a pod that the fault spares", " s", longestPause},
+	Outside:       {"change outside the cluster", "", func(r Row) float64 { return float64(len(r.Outside)) }},
+}
+
+// blind are the meters that have nothing to read in some rows: what nobody has looked at keeps
+// to no budget.
+var blind = map[Meter]func(Row) bool{
+	Paused: func(r Row) bool { return len(r.Pods) == 0 },
+}
+
+// longestPause is that of the pod that was silent for longest.
+func longestPause(r Row) float64 {
+	var longest Seconds
+	for _, p := range r.Pods {
+		longest = max(longest, p.Pause)
+	}
+	return float64(longest)
 }
 
 func count(is bool) int {
@@ -56,11 +77,13 @@ type Budget struct {
 	Meter Meter   `json:"meter"`
 	Most  float64 `json:"most"`
 	Got   float64 `json:"got"`
-	Met   bool    `json:"met"`
+	// Blind: the meter had nothing to read, which is not met.
+	Blind bool `json:"blind,omitempty"`
+	Met   bool `json:"met"`
 }
 
 // everyRow is what every row must keep to.
-var everyRow = []Budget{{Meter: Lost}, {Meter: Leaders, Most: 1}, {Meter: Restarts}, {Meter: Leaks}}
+var everyRow = []Budget{{Meter: Lost}, {Meter: Leaders, Most: 1}, {Meter: Restarts}, {Meter: Leaks}, {Meter: Outside}}
 
 // Judge reads the meters for a row's own budgets, and those that all rows have.
 func (r Row) Judge(own ...Budget) Row {
@@ -68,7 +91,9 @@ func (r Row) Judge(own ...Budget) Row {
 	for _, list := range [][]Budget{own, everyRow} {
 		for _, b := range list {
 			b.Got = meters[b.Meter].of(r)
-			b.Met = b.Got <= b.Most
+			isBlind, may := blind[b.Meter]
+			b.Blind = may && isBlind(r)
+			b.Met = b.Got <= b.Most && !b.Blind
 			r.Budgets = append(r.Budgets, b)
 		}
 	}
@@ -85,7 +110,12 @@ func (b Budget) Must() string {
 }
 
 // Measured is what came of it: "12.3 s".
-func (b Budget) Measured() string { return number(b.Got) + meters[b.Meter].unit }
+func (b Budget) Measured() string {
+	if b.Blind {
+		return "nothing to measure"
+	}
+	return number(b.Got) + meters[b.Meter].unit
+}
 
 // Verdict is "met" or "unmet".
 func (b Budget) Verdict() string {

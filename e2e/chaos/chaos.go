@@ -57,6 +57,14 @@ type Row struct {
 	Restarted []string `json:"restarted"`
 	// Left is what the fault left behind.
 	Left []string `json:"left"`
+	// Pods answered all the time, on nodes that the fault has nothing to do with.
+	Pods []Pod `json:"pods"`
+	// Outside is what changed outside the cluster: on the host, and in the neighbour, a cluster
+	// beside it. Neighbour is the longest time that its API was without an answer.
+	Outside   []string `json:"outside"`
+	Neighbour Seconds  `json:"neighbourGapSeconds"`
+	// Started is how long "kluster node start" took, if that ended the fault.
+	Started *Seconds `json:"startedSeconds,omitempty"`
 	// Said is what the cluster said of the fault, where it has to.
 	Said string `json:"said,omitempty"`
 
@@ -73,6 +81,15 @@ type Way struct {
 	Unknown   int    `json:"unknown"`
 	// Gap is the longest time of a client without an acknowledged write, since the fault.
 	Gap Seconds `json:"gapSeconds"`
+}
+
+// Pod is what became of a pod that was asked again and again.
+type Pod struct {
+	Node string `json:"node"`
+	// Answers are those while the fault held, or until all worked again if it heals by itself.
+	Answers int `json:"answers"`
+	// Pause is the longest time without one, from the fault until all worked again.
+	Pause Seconds `json:"pauseSeconds"`
 }
 
 // LoadBalancer is the name of the way through it.

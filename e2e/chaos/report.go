@@ -89,6 +89,9 @@ var figures = []column{
 	{"then all Ready", func(r Row) string { return r.Ready.String() }},
 	{"and all works", func(r Row) string { return r.Whole.String() }},
 	{"leader changes", func(r Row) string { return fmt.Sprint(r.LeaderChanges) }},
+	{"kluster node start", Row.started},
+	{"pods of other nodes: answers, longest pause", Row.pods},
+	{"neighbour's API: longest pause", func(r Row) string { return r.Neighbour.String() }},
 	{"ops, failed, unknown", Row.ops},
 }
 
@@ -109,6 +112,26 @@ func (r Report) Markdown() string {
 	table(&b, figures, r.Rows)
 	b.WriteString(r.remarks())
 	return b.String()
+}
+
+// Unmet is the end of the report, for who has watched the suite: which budgets are unmet. A
+// report without rows has none.
+func (r Report) Unmet() string {
+	all, unmet := 0, []string{}
+	for _, row := range r.Rows {
+		for _, budget := range row.Budgets {
+			if all++; !budget.Met {
+				unmet = append(unmet, fmt.Sprintf("  %s: %s, but it was %s\n", row.title(), budget.Must(), budget.Measured()))
+			}
+		}
+	}
+	switch {
+	case all == 0:
+		return ""
+	case len(unmet) == 0:
+		return fmt.Sprintf("All of %d budgets are met.\n", all)
+	}
+	return fmt.Sprintf("%d of %d budgets are unmet:\n%s", len(unmet), all, strings.Join(unmet, ""))
 }
 
 func table(b *strings.Builder, columns []column, rows []Row) {
@@ -142,6 +165,7 @@ func (r Report) remarks() string {
 			{"wrong", row.Wrong},
 			{"restarted", row.Restarted},
 			{"left behind", row.Left},
+			{"outside", row.Outside},
 			{"NotReady", row.NodesNotReady},
 			{"said", slices.DeleteFunc([]string{row.Said}, func(s string) bool { return s == "" })},
 		} {
@@ -188,6 +212,21 @@ func (r Row) ops() string {
 		ops, failed, unknown = ops+w.Ops, failed+w.Failed, unknown+w.Unknown
 	}
 	return fmt.Sprintf("%d, %d, %d", ops, failed, unknown)
+}
+
+func (r Row) started() string {
+	if r.Started == nil {
+		return ""
+	}
+	return r.Started.String()
+}
+
+func (r Row) pods() string {
+	var list []string
+	for _, p := range r.Pods {
+		list = append(list, fmt.Sprintf("%d, %s", p.Answers, p.Pause))
+	}
+	return strings.Join(list, "; ")
 }
 
 func orNever(s *Seconds) string {
