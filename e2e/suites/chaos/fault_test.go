@@ -61,8 +61,12 @@ func (x *experiment) begin(ctx context.Context) {
 		Expect(f.do(ctx, x)).To(Succeed())
 		return
 	}
+	lasts := x.row.lasts
+	if x.row.starts { // until it is ended
+		lasts += recovery
+	}
 	if x.row.stagger == 0 {
-		x.order(ctx, x.row.lasts, x.targets...)
+		x.order(ctx, lasts, x.targets...)
 		return
 	}
 	for i, machine := range x.targets {

@@ -12,6 +12,9 @@ import (
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
 )
 
+// ran are the rows of this run.
+var ran chaos.Report
+
 // publish puts a row into the report beside the program under test: bin/chaos.json and .md.
 // Rows of earlier runs stay until they run again.
 func publish(ctx context.Context, e *harness.Engine, row chaos.Row) {
@@ -24,6 +27,7 @@ func publish(ctx context.Context, e *harness.Engine, row chaos.Row) {
 	report.Machine = machine(ctx, e)
 	report.Put(row)
 	report.Sort(names())
+	ran.Put(row)
 	Expect(report.Write(base)).To(Succeed())
 	AddReportEntry("chaos: "+row.Name, fmt.Sprintf("%+v", row.Budgets))
 }

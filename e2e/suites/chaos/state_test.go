@@ -24,10 +24,10 @@ type pod struct {
 	restarts   int32
 }
 
-// pods are those of the cluster, by name.
-func pods(ctx context.Context) map[string]pod {
+// podsOf are those of a cluster, by name.
+func podsOf(ctx context.Context, in *harness.Cluster) map[string]pod {
 	GinkgoHelper()
-	list, err := c.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	list, err := in.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	all := map[string]pod{}
 	for _, p := range list.Items {
@@ -116,8 +116,10 @@ func processes() []string {
 			found[fmt.Sprintf("process %s", strings.Join(words[1:], " "))] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return sortedKeys(found)
 }
+
+func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
 // knows says whether words are a command line of a program that has a cluster's name. The
 // program may have been found by another path.

@@ -49,9 +49,16 @@ func everyone(context.Context, *experiment) []string {
 	return append([]string{chaos.LoadBalancer}, controlPlanes()...)
 }
 
-// Pods that have nothing to do with a fault: those of other nodes, all of them, none, or all
-// but a static pod of the targets.
+// Pods that have nothing to do with a fault: those of other nodes, all of those but leaders, all
+// of them, none, or all but a static pod of the targets.
 func elsewhere(targets []string, p pod) bool { return !slices.Contains(targets, p.node) }
+
+// elsewhereButLed leaves out what works only while it is the leader among its like: without a quorum
+// it cannot stay so, and ends, as it is made to.
+func elsewhereButLed(targets []string, p pod) bool {
+	led := strings.HasPrefix(p.name, "kube-system/kube-scheduler-") || strings.HasPrefix(p.name, "kube-system/kube-controller-manager-")
+	return elsewhere(targets, p) && !led
+}
 
 func all([]string, pod) bool { return true }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +23,8 @@ func TestRestartedPods(t *testing.T) {
 		{"a/other", "1", "x", 0},
 		{"a/hit", "2", "x", 0},
 		{"kube-system/etcd-2", "2", "x", 0},
+		{"kube-system/kube-scheduler-1", "1", "x", 0},
+		{"kube-system/kube-controller-manager-1", "1", "x", 0},
 	} {
 		before[p.name] = p
 	}
@@ -33,16 +36,22 @@ func TestRestartedPods(t *testing.T) {
 		{"a/hit", "2", "x", 5},
 		{"a/new", "1", "z", 9},
 		{"kube-system/etcd-2", "2", "x", 1},
+		{"kube-system/kube-scheduler-1", "1", "x", 1},
+		{"kube-system/kube-controller-manager-1", "1", "x", 1},
 	} {
 		after[p.name] = p
 	}
+	gone := []string{"a/again", "a/gone (another one)", "a/other (another one)"}
 	for _, c := range []struct {
 		spares func([]string, pod) bool
 		want   []string
 	}{
-		{elsewhere, []string{"a/again", "a/gone (another one)", "a/other (another one)"}},
+		{elsewhere, append(slices.Clone(gone), "kube-system/kube-controller-manager-1", "kube-system/kube-scheduler-1")},
+		{elsewhereButLed, gone},
 		{none, []string{}},
-		{butStatic("etcd"), []string{"a/again", "a/gone (another one)", "a/hit", "a/other (another one)"}},
+		{butStatic("etcd"), []string{
+			"a/again", "a/gone (another one)", "a/hit", "a/other (another one)", "kube-system/kube-controller-manager-1", "kube-system/kube-scheduler-1",
+		}},
 	} {
 		got := restartedPods(before, after, func(p pod) bool { return c.spares([]string{"2"}, p) })
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -51,24 +60,32 @@ func TestRestartedPods(t *testing.T) {
 	}
 }
 
-// TestBroken: what is no time fails a row, by name, if the row promises it.
+// TestBroken: what is no time fails a row, by name, if the row promises it; pods must go on in time.
 func TestBroken(t *testing.T) {
 	result := chaos.Row{
 		Fault: "kluster fault disk-full", Targets: []string{"c-1"},
 		Restarted: []string{"a/web"}, NodesNotReady: []string{"c-2"}, Left: []string{"c-3: netem"}, Whole: 1000,
+		Outside: []string{"+ tc: netem"}, Pods: []chaos.Pod{{Node: "c-2", Answers: 7, Pause: 2.5}},
 	}
-	every := []string{`other pods that restarted: ["a/web"]`, `left behind: ["c-3: netem"]`}
-	own := []string{`nodes that went NotReady: ["c-2"]`, `nobody is told of "kluster fault disk-full" in ["c-1"]`}
+	every := []string{`other pods that restarted: ["a/web"]`, `left behind: ["c-3: netem"]`, `changed outside the cluster: ["+ tc: netem"]`}
+	own := []string{
+		`nodes that went NotReady: ["c-2"]`, `nobody is told of "kluster fault disk-full" in ["c-1"]`,
+		`pods that did not go on: [{Node:c-2 Answers:7 Pause:2.50 s}]`,
+	}
+	late := "all works again ≤ 30 s, it was 1000 s"
 	for _, test := range []struct {
+		strict bool
 		within []chaos.Budget
 		result chaos.Row
 		want   []string
 	}{
-		{[]chaos.Budget{whole}, result, every},
-		{[]chaos.Budget{noneGone, said, whole}, result, append(own, every...)},
-		{[]chaos.Budget{noneGone, said, whole}, chaos.Row{Said: "no space left", Whole: 1000}, nil},
+		{false, []chaos.Budget{whole}, result, every},
+		{false, []chaos.Budget{noneGone, said, goesOn, whole}, result, slices.Concat(own, every)},
+		{true, []chaos.Budget{noneGone, said, goesOn, whole}, result, slices.Concat(own, []string{late}, every)},
+		{false, []chaos.Budget{noneGone, said, goesOn, whole}, chaos.Row{Said: "no space left", Whole: 1000, Pods: []chaos.Pod{{Node: "c-2", Answers: 7, Pause: 1}}}, nil},
+		{false, []chaos.Budget{goesOn}, chaos.Row{}, []string{"no pod was asked whether it goes on"}},
 	} {
-		if diff := cmp.Diff(test.want, broken(test.result.Judge(test.within...))); diff != "" {
+		if diff := cmp.Diff(test.want, broken(test.result.Judge(test.within...), test.strict)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -144,7 +161,7 @@ func TestEtcdWatch(t *testing.T) {
 
 // TestRows sees that rows can be told apart, and have a fault.
 func TestRows(t *testing.T) {
-	seen := map[string]bool{}
+	seen, last := map[string]bool{}, row{}
 	for _, r := range rows {
 		if seen[r.name] {
 			t.Errorf("two rows are named %q", r.name)
@@ -153,5 +170,12 @@ func TestRows(t *testing.T) {
 		if (r.fault.do == nil) == (r.fault.words == nil) {
 			t.Errorf("%s: either kluster does the fault, or the row", r.name)
 		}
+		if r.starts != slices.Contains(r.within, back) {
+			t.Errorf("%s: the time since a start counts where there is one", r.name)
+		}
+		if last.fresh && !r.fresh {
+			t.Errorf("%s: rows that share a cluster come first", r.name)
+		}
+		last = r
 	}
 }

@@ -16,8 +16,10 @@ import (
 const watchEvery = 250 * time.Millisecond
 
 // repeat does something again and again until ctx ends.
-func repeat(ctx context.Context, do func(context.Context)) {
-	tick := time.NewTicker(watchEvery)
+func repeat(ctx context.Context, do func(context.Context)) { repeatEvery(ctx, watchEvery, do) }
+
+func repeatEvery(ctx context.Context, every time.Duration, do func(context.Context)) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

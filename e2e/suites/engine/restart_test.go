@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,10 +16,26 @@ import (
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
 )
 
-// times is how often each restart is done.
+// times is how often each restart is done; timesVariable says otherwise.
 const times = 10
 
-var _ = Describe("A cluster of three control planes", Ordered, Serial, harness.Long, func() {
+// timesVariable shortens a look at one of them.
+const timesVariable = "KLUSTER_ENGINE_TIMES"
+
+// often is how often each restart is done.
+func often() int {
+	GinkgoHelper()
+	text, ok := os.LookupEnv(timesVariable)
+	if !ok {
+		return times
+	}
+	n, err := strconv.Atoi(text)
+	Expect(err).NotTo(HaveOccurred(), timesVariable)
+	Expect(n).To(BeNumerically(">", 0), timesVariable)
+	return n
+}
+
+var _ = Describe("A cluster of three control planes", Ordered, ContinueOnFailure, Serial, harness.Long, func() {
 	var (
 		room *harness.Room
 		k    *harness.Kluster
@@ -61,11 +78,12 @@ var _ = Describe("A cluster of three control planes", Ordered, Serial, harness.L
 	// and measures how long that is. What was written before must be there afterwards.
 	again := func(ctx SpecContext, what string, restart func(i int) time.Time) {
 		GinkgoHelper()
+		k.Must(ctx, "start", "races") // a spec that failed may have left it otherwise
 		before := places(ctx)
 		Expect(before).To(HaveLen(4))
 		var took seconds
 		DeferCleanup(func() { report(what, took) })
-		for i := range times {
+		for i := range often() {
 			mark := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "before-"}}
 			mark, err := c.Client.CoreV1().ConfigMaps(ns).Create(ctx, mark, metav1.CreateOptions{})
 			Expect(err).NotTo(HaveOccurred())
@@ -126,6 +144,33 @@ var _ = Describe("A cluster of three control planes", Ordered, Serial, harness.L
 		})
 	}, NodeTimeout(20*time.Minute))
 
+	It("stays down when it was stopped, however the engine ends", func(ctx SpecContext) {
+		k.Must(ctx, "start", "races")
+		Expect(room.Engine().Kill(ctx, "races-lb")).To(Succeed()) // is down already, by way of the engine
+		k.Must(ctx, "stop", "races")
+		for _, signal := range []string{"TERM", "KILL"} {
+			restartEngine(ctx, signal)(0)
+			list, err := room.Engine().Containers(ctx, "races")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(list).To(HaveLen(4))
+			Expect(list).To(HaveEach(HaveField("Running", false)), signal)
+		}
+		k.Must(ctx, "start", "races")
+	}, NodeTimeout(20*time.Minute))
+
+	It("is back by itself when its host was rebooted", func(ctx SpecContext) {
+		again(ctx, "from the start of the engine, after a reboot, to all nodes Ready", func(int) time.Time {
+			room.Reboot(ctx)
+			began := time.Now()
+			room.StartEngine(ctx)
+			// No client lives through a reboot either.
+			var err error
+			c, err = room.Connect(k, "races")
+			Expect(err).NotTo(HaveOccurred())
+			return began
+		})
+	}, NodeTimeout(20*time.Minute))
+
 	It("goes on while an engine that keeps containers is restarted", func(ctx SpecContext) {
 		Expect(os.WriteFile(room.Path("daemon.json"), []byte(`{"live-restore": true}`), 0o600)).To(Succeed())
 		restartEngine(ctx, "TERM")(0) // which the engine reads it at
@@ -141,7 +186,7 @@ var _ = Describe("A cluster of three control planes", Ordered, Serial, harness.L
 		}
 		before := starts()
 		var took seconds
-		for range times {
+		for range often() {
 			began := restartEngine(ctx, "TERM")(0)
 			Eventually(ctx, c.NotReady).WithTimeout(recovery).Should(BeEmpty())
 			took = append(took, time.Since(began).Seconds())

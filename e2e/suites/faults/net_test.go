@@ -62,6 +62,18 @@ func download(ctx context.Context, node, at string) float64 {
 	return n * 8 / downloads.Seconds()
 }
 
+// losesPackets has a node lose a fifth of its packets each way, for a while.
+func losesPackets(ctx SpecContext) {
+	GinkgoHelper()
+	begin(ctx, "loss", "worker-1", "--percent", "20", "--for", "5m")
+	_, lost := ping(ctx, worker(1), worker(2), 500)
+	AddReportEntry("lost of a hundred, of 20% each way (36)", lost)
+	Expect(lost).To(BeNumerically("~", 36, 10))
+	clearAll(ctx)
+	_, lost = ping(ctx, worker(1), worker(2), 100)
+	Expect(lost).To(BeZero())
+}
+
 var _ = Describe("A slow network", Serial, func() {
 	It("latency: round trips take longer by it, with the nodes named alone", harness.Short, func(ctx SpecContext) {
 		before, _ := ping(ctx, worker(1), worker(2), 10)
@@ -95,13 +107,7 @@ var _ = Describe("A slow network", Serial, func() {
 	})
 
 	It("loss: some packets are lost, each way", harness.Long, func(ctx SpecContext) {
-		begin(ctx, "loss", "worker-1", "--percent", "20", "--for", "5m")
-		_, lost := ping(ctx, worker(1), worker(2), 500)
-		AddReportEntry("lost of a hundred, of 20% each way (36)", lost)
-		Expect(lost).To(BeNumerically("~", 36, 10))
-		clearAll(ctx)
-		_, lost = ping(ctx, worker(1), worker(2), 100)
-		Expect(lost).To(BeZero())
+		losesPackets(ctx)
 		nothingLeft(ctx)
 	})
 

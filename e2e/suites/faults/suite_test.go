@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -90,7 +91,7 @@ func engineState(ctx context.Context, name string) (string, error) {
 
 // answers says whether a node's kubelet answers another node.
 func answers(ctx context.Context, from, to string) (bool, error) {
-	r := c.Exec(ctx, from, "curl", "-sk", "--noproxy", "*", "-o", "/dev/null", "-m", "2", "https://"+address(to)+":10250/healthz")
+	r := c.Exec(ctx, from, "curl", "-sk", "--noproxy", "*", "-o", "/dev/null", "-m", "2", "https://"+at(address(to), 10250)+"/healthz")
 	switch r.Code {
 	case 0:
 		return true, nil
@@ -106,6 +107,9 @@ func askAPI(ctx context.Context) error {
 	defer cancel()
 	return c.Client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
+
+// at is a port of an address of either family.
+func at(address string, port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 
 // address is a node's fixed one.
 func address(node string) string {

@@ -54,7 +54,7 @@ var _ = Describe("A hardened cluster", Ordered, ContinueOnFailure, harness.Long,
 	BeforeAll(func(ctx SpecContext) {
 		e, c = harness.SpecEngine(ctx), made(ctx)
 		ns = c.Namespace(ctx)
-	}, NodeTimeout(harness.CreateTimeout))
+	}, createLimit)
 
 	It("keeps Secrets encrypted in etcd", func(ctx SpecContext) {
 		meta := metav1.ObjectMeta{Name: "hidden"}

@@ -4,6 +4,7 @@ package hardened_test
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 
@@ -13,6 +14,9 @@ import (
 func TestHardened(t *testing.T) { harness.RunSuite(t, "kluster: a hardened cluster") }
 
 func init() { harness.GatherOnFailure() }
+
+// createLimit bounds a create that first compiles its add-on.
+var createLimit = NodeTimeout(harness.CreateTimeout + 30*time.Minute)
 
 // controls is how many control planes the cluster has.
 const controls = 3

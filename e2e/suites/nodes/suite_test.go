@@ -4,6 +4,8 @@ package nodes_test
 
 import (
 	"context"
+	"encoding/json"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kluster-project/kluster/e2e/suites/internal/harness"
+	"github.com/kluster-project/kluster/internal/nodespec"
 )
 
 func TestNodes(t *testing.T) { harness.RunSuite(t, "kluster: nodes that come and go") }
@@ -123,12 +126,13 @@ func (m *made) told(ctx context.Context, e *harness.Engine) {
 	planes := m.controlPlanes(ctx)
 	for _, n := range m.Nodes(ctx) {
 		if slices.Contains(planes, n.Name) {
-			want = append(want, harness.InternalIP(n)+":6443")
+			want = append(want, net.JoinHostPort(harness.InternalIP(n), "6443"))
 		}
 	}
 	for _, n := range m.Nodes(ctx) {
-		text := m.MustExec(ctx, n.Name, "sh", "-c", `tr -d ' \n' </etc/kluster/node.json | sed 's/.*"apiServers":\[\([^]]*\)\].*/\1/; s/"//g'`)
-		Expect(strings.Split(strings.TrimSpace(text), ",")).To(ConsistOf(want), "what %s knows", n.Name)
+		var told nodespec.Node
+		Expect(json.Unmarshal([]byte(m.MustExec(ctx, n.Name, "cat", nodespec.NodeFile)), &told)).To(Succeed())
+		Expect(told.APIServers).To(ConsistOf(want), "what %s knows", n.Name)
 	}
 	r, err := e.Exec(ctx, m.Name+"-lb", "sh", "-c", `sed -n 's/^  server [^ ]* //p' /etc/haproxy/haproxy.cfg`)
 	Expect(err).NotTo(HaveOccurred())

@@ -2,8 +2,6 @@ package runtimes_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -28,14 +26,13 @@ var _ = Describe("Shared registries", harness.Long, func() {
 		file := fmt.Sprintf("%sregistries:\n  local: {hostPort: %s}\n  caches: [{registry: %s, url: '%s'}]\n",
 			mixed, strings.TrimPrefix(local.Address, "localhost:"), upstream, u.URL)
 
-		path := filepath.Join(filepath.Dir(k.Kubeconfig), "cluster.yaml")
-		Expect(os.WriteFile(path, []byte(file), 0o600)).To(Succeed())
+		config := harness.Config(file)
 		one, two := harness.Name("shared"), harness.Name("shared")
 		DeferCleanup(k.Delete, one)
 		DeferCleanup(k.Delete, two)
 		const ns, app = "default", "/team/app:v1"
 
-		first := k.Create(ctx, one, "--config", path)
+		first := k.Create(ctx, one, config...)
 		for i, n := range first.Nodes(ctx) {
 			pod := harness.Pod(fmt.Sprintf("pushed-%d", i), n.Name, harness.Pulled(pushed))
 			Expect(first.FinishPod(ctx, ns, pod)).To(Equal("from the host"), n.Status.NodeInfo.ContainerRuntimeVersion)
@@ -45,7 +42,7 @@ var _ = Describe("Shared registries", harness.Long, func() {
 		first.Delete(ctx)
 		Expect(u.Remove(ctx)).To(Succeed())
 
-		second := k.Create(ctx, two, "--config", path)
+		second := k.Create(ctx, two, config...)
 		for i, n := range second.Nodes(ctx) {
 			pod := harness.Pod(fmt.Sprintf("cached-%d", i), n.Name, harness.Pulled(upstream+app))
 			Expect(second.FinishPod(ctx, ns, pod)).To(Equal("from far away"), n.Status.NodeInfo.ContainerRuntimeVersion)

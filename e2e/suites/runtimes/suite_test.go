@@ -4,7 +4,6 @@ package runtimes_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,14 +66,11 @@ type made struct {
 func create(ctx SpecContext, file string, args ...string) *made {
 	GinkgoHelper()
 	k, name := harness.New(), harness.Name("runtime")
-	dir := filepath.Dir(k.Kubeconfig)
 	if file != "" {
-		path := filepath.Join(dir, "cluster.yaml")
-		Expect(os.WriteFile(path, []byte(file), 0o600)).To(Succeed())
-		args = append(args, "--config", path)
+		args = append(args, harness.Config(file)...)
 	}
 	DeferCleanup(k.Delete, name)
-	m := &made{Cluster: k.Create(ctx, name, args...), kubectlPath: filepath.Join(dir, "kubectl")}
+	m := &made{Cluster: k.Create(ctx, name, args...), kubectlPath: filepath.Join(filepath.Dir(k.Kubeconfig), "kubectl")}
 	k.Must(ctx, "kubectl", "--cluster", name, "--save", m.kubectlPath)
 	m.ns, m.agnhost, m.busybox = m.Namespace(ctx), m.Image(ctx, "agnhost"), m.Image(ctx, "busybox")
 	return m

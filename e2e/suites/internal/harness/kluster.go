@@ -35,6 +35,15 @@ func New() *Kluster {
 	return &Kluster{Bin: bin, Kubeconfig: filepath.Join(ginkgo.GinkgoT().TempDir(), "kubeconfig")}
 }
 
+// Config are the arguments with which a create reads a configuration. Its file goes with
+// the spec.
+func Config(text string) []string {
+	ginkgo.GinkgoHelper()
+	file := filepath.Join(ginkgo.GinkgoT().TempDir(), "cluster.yaml")
+	gomega.Expect(os.WriteFile(file, []byte(text), 0o600)).To(gomega.Succeed())
+	return []string{"--config", file}
+}
+
 // Result is a command that has ended.
 type Result struct {
 	Args           []string

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,7 @@ type Room struct {
 
 	first  *exec.Cmd // whose end is that of all others
 	daemon *daemon   // that was started last
+	disk   string    // the file that holds the engine's data, if they have a disk of their own
 }
 
 // daemon is an engine that was started.
@@ -43,8 +45,8 @@ type daemon struct {
 // roomNeeds are this machine's programs that make one.
 var roomNeeds = []string{"dockerd", "unshare", "nsenter", "ip", "env"}
 
-// firstProcess takes in what others leave behind, as an init does.
-const firstProcess = "ip link set lo up && while :; do sleep 1; done"
+// firstProcess takes in what others leave behind, as an init does, until it is told to end.
+const firstProcess = "trap exit TERM; ip link set lo up && while :; do sleep 1 & wait $!; done"
 
 // NewRoom makes a room whose engine runs; it goes with the spec or container that asked.
 // Without root there is none.
@@ -71,11 +73,12 @@ func NewSmallRoom(ctx context.Context, bytes int64) *Room {
 	for _, name := range []string{"home", "empty", "bin", "data"} {
 		gomega.Expect(os.Mkdir(filepath.Join(dir, name), 0o755)).To(gomega.Succeed())
 	}
-	if bytes > 0 {
-		mountDisk(ctx, filepath.Join(dir, "disk"), filepath.Join(dir, "data"), bytes)
-	}
 	r := &Room{Dir: dir}
+	if bytes > 0 {
+		r.addDisk(ctx, bytes)
+	}
 	gomega.Expect(os.WriteFile(r.Path("daemon.json"), []byte("{}"), 0o600)).To(gomega.Succeed())
+	ginkgo.DeferCleanup(r.end)
 	r.open(ctx)
 	r.API, err = client.NewClientWithOpts(client.WithHost("unix://"+r.Path("sock")), client.WithAPIVersionNegotiation())
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
@@ -87,56 +90,32 @@ func NewSmallRoom(ctx context.Context, bytes int64) *Room {
 // open starts the first process.
 func (r *Room) open(ctx context.Context) {
 	ginkgo.GinkgoHelper()
-	r.first = exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", firstProcess) //nolint:noctx // it is killed, and waited for
+	r.first = exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", firstProcess) //nolint:noctx // it is ended, and waited for
 	r.first.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                                          // Ctrl-C is for the specs
 	gomega.Expect(r.first.Start()).To(gomega.Succeed())
-	ginkgo.DeferCleanup(func() {
-		gomega.Expect(r.first.Process.Kill()).To(gomega.Succeed())
-		_ = r.first.Wait() // it was killed
-		if r.daemon != nil {
-			<-r.daemon.ended
-		}
-	})
+	gomega.Expect(os.WriteFile(r.Path("first"), []byte(strconv.Itoa(r.first.Process.Pid)), 0o600)).To(gomega.Succeed())
 	gomega.Eventually(ctx, func(ctx context.Context) error { return r.Command(ctx, "true").Run() }).
 		WithTimeout(10*time.Second).Should(gomega.Succeed(), "the room opens")
 }
 
-// mountDisk mounts a file of so many bytes, with a file system in it, on a folder.
-func mountDisk(ctx context.Context, file, dir string, bytes int64) {
-	ginkgo.GinkgoHelper()
-	run := func(ctx context.Context, args ...string) {
-		ginkgo.GinkgoHelper()
-		out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
-		gomega.Expect(err).NotTo(gomega.HaveOccurred(), "%s: %s", args, out)
-	}
-	gomega.Expect(os.WriteFile(file, nil, 0o600)).To(gomega.Succeed())
-	gomega.Expect(os.Truncate(file, bytes)).To(gomega.Succeed())
-	run(ctx, "mkfs.ext4", "-q", "-m", "0", file)
-	run(ctx, "mount", "-o", "loop", file, dir)
-	ginkgo.DeferCleanup(func(ctx context.Context) { run(ctx, "umount", dir) })
-}
+// endTime bounds the end of a room's processes.
+const endTime = 30 * time.Second
 
-// FillData writes to the engine's disk until only so many bytes are free.
-func (r *Room) FillData(leave int64) {
-	ginkgo.GinkgoHelper()
-	var fs unix.Statfs_t
-	gomega.Expect(unix.Statfs(r.Path("data"), &fs)).To(gomega.Succeed())
-	f, err := os.Create(filepath.Join(r.Path("data"), "rest"))
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	defer f.Close()
-	gomega.Expect(unix.Fallocate(int(f.Fd()), 0, 0, int64(fs.Bavail)*fs.Bsize-leave)).To(gomega.Succeed())
-}
-
-// SmallDisk is a folder on a disk of so many bytes, in memory.
-func SmallDisk(bytes int64) string {
-	ginkgo.GinkgoHelper()
-	if os.Geteuid() != 0 {
-		ginkgo.Skip("a disk of its own needs root")
+// end ends the first process, with which the kernel kills all others at once (SIGKILL),
+// and returns when they have gone.
+func (r *Room) end() {
+	if r.first == nil || r.first.ProcessState != nil {
+		return // it was not opened, or has ended
 	}
-	dir := ginkgo.GinkgoT().TempDir()
-	gomega.Expect(unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))).To(gomega.Succeed())
-	ginkgo.DeferCleanup(func() error { return unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
+	ctx, cancel := context.WithTimeout(context.Background(), endTime) // also when the spec's has ended
+	defer cancel()
+	// It may be killed with the room before it can say that it has done its work.
+	_ = r.Command(ctx, "kill", "-TERM", "1").Run()
+	defer context.AfterFunc(ctx, func() { _ = r.first.Process.Kill() })()
+	_ = r.first.Wait() // how it ended says nothing
+	if r.daemon != nil {
+		<-r.daemon.ended
+	}
 }
 
 // Path is that of a file in the room's folder.
@@ -219,7 +198,7 @@ func (r *Room) Kluster(bin string, env ...string) *Kluster {
 	ginkgo.GinkgoHelper()
 	var script bytes.Buffer
 	// It stays one of this machine's processes, so that it can be interrupted.
-	words := []string{"nsenter", "--net=" + r.ns("net"), "--", "env", "-i", "DOCKER_HOST=unix://" + r.Path("sock"), `KUBECONFIG="$KUBECONFIG"`}
+	words := []string{"nsenter", `--net=/proc/$(cat "` + r.Path("first") + `")/ns/net`, "--", "env", "-i", "DOCKER_HOST=unix://" + r.Path("sock"), `KUBECONFIG="$KUBECONFIG"`}
 	words = append(append(words, env...), bin)
 	fmt.Fprintf(&script, "#!/bin/sh\nexec %s \"$@\"\n", strings.Join(words, " "))
 	path := r.Path("kluster")

@@ -24,10 +24,34 @@ import (
 )
 
 // Secret is what only those who need it may see. It is seen where a text has one of
-// its forms.
+// its forms, or what Like matches.
 type Secret struct {
 	Name  string
 	Forms []string
+	Like  *regexp.Regexp
+}
+
+// Planted are texts of which the search must find each, by the name of its shape.
+var Planted = []Place{
+	{"a token of a service account", "eyJhbGciOiJSUzI1NiIsImtpZCI6InBsYW50ZWQifQ.eyJpc3MiOiJwbGFudGVkIiwic3ViIjoicGxhbnRlZCJ9.cGxhbnRlZC1wbGFudGVkLXBsYW50ZWQ"},
+	{"credentials of a registry", `{"auths":{"planted.example":{"auth":"cGxhbnRlZDpwbGFudGVk"}}}`},
+	{"a password in a URL", "http://planted:planted@proxy.example:3128"},
+}
+
+// in says whether a text has the secret.
+func (s Secret) in(text string) bool {
+	return slices.ContainsFunc(s.Forms, func(form string) bool { return strings.Contains(text, form) }) ||
+		s.Like != nil && s.Like.MatchString(text)
+}
+
+// shapes are secrets that are known by their look alone, since a cluster makes new ones at
+// any time, or a user brings them.
+var shapes = []Secret{
+	// A JSON web token: header, claims and signature, the first two being JSON.
+	{Name: "a token of a service account", Like: regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`)},
+	// As docker's configuration has them, also quoted within JSON.
+	{Name: "credentials of a registry", Like: regexp.MustCompile(`\\?"(?:auth|identitytoken|registrytoken)\\?":\s*\\?"[A-Za-z0-9+/=_.-]{8,}\\?"`)},
+	{Name: "a password in a URL", Like: regexp.MustCompile(`[a-z0-9+]://[^/\s:@"']+:[^/\s@"']+@[A-Za-z0-9\[]`)},
 }
 
 // Place is where somebody may look, or what he is given.
@@ -43,23 +67,23 @@ var (
 	sealingKey = regexp.MustCompile(`secret: ([A-Za-z0-9+/=]+)`)
 )
 
-// Secrets are the keys and tokens of a cluster as they are now.
+// Secrets are the keys and tokens of a cluster as they are now, and the looks of others.
 func (c *Cluster) Secrets(ctx context.Context, e *Engine) []Secret {
 	var found []Secret
 	for _, node := range c.machines(ctx, e) {
 		for file := range strings.SplitSeq(c.MustExec(ctx, node, "sh", "-c", keyFiles), "\n@@ ") {
 			path, text, _ := strings.Cut(file, "\n")
 			for i, forms := range secretsIn(text) {
-				found = append(found, Secret{fmt.Sprintf("%s:%s#%d", node, path, i), forms})
+				found = append(found, Secret{Name: fmt.Sprintf("%s:%s#%d", node, path, i), Forms: forms})
 			}
 		}
 	}
 	list, err := c.Client.CoreV1().Secrets("kube-system").List(ctx, metav1.ListOptions{FieldSelector: "type=bootstrap.kubernetes.io/token"})
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	for _, s := range list.Items {
-		found = append(found, Secret{"token " + s.Name, []string{string(s.Data["token-secret"])}})
+		found = append(found, Secret{Name: "token " + s.Name, Forms: []string{string(s.Data["token-secret"])}})
 	}
-	return found
+	return append(found, shapes...)
 }
 
 // secretsIn gives the forms of each secret in a file.
@@ -107,7 +131,8 @@ var nodePlaces = map[string]string{
 	"journal":      `journalctl --no-pager --output=cat --all`,
 	"told":         `cat /etc/kluster/*.json /etc/kluster/*.yaml 2>/dev/null; true`,
 	"audit":        `cat /var/log/kubernetes/* 2>/dev/null; true`,
-	"pod logs":     `cat /var/log/pods/*/*/*.log 2>/dev/null; true`,
+	// But for those of specs, one of which prints what looks like a secret.
+	"pod logs": `for d in /var/log/pods/*; do case $d in */it-*) ;; *) cat $d/*/*.log ;; esac; done 2>/dev/null; true`,
 }
 
 // Places are all that others can see of a cluster: what the engine tells of its machines
@@ -173,7 +198,7 @@ func Seen(secrets []Secret, places []Place) []string {
 	var seen []string
 	for _, p := range places {
 		for _, s := range secrets {
-			if slices.ContainsFunc(s.Forms, func(form string) bool { return strings.Contains(p.Text, form) }) {
+			if s.in(p.Text) {
 				seen = append(seen, s.Name+" in "+p.Name)
 			}
 		}

@@ -29,7 +29,7 @@ func TestSeen(t *testing.T) {
 			t.Fatalf("%s: %d secrets", name, len(found))
 		}
 		var places []string
-		for _, s := range Seen([]Secret{{"key", found[0]}}, []Place{
+		for _, s := range Seen([]Secret{{Name: "key", Forms: found[0]}}, []Place{
 			{"plain", "a\n" + key},
 			{"one line", strings.ReplaceAll(key, "\n", `\n`)},
 			{"base64", "KEY=" + encoded},
@@ -45,5 +45,27 @@ func TestSeen(t *testing.T) {
 	}
 	if found := secretsIn("keys:\n- name: kluster-1\n  secret: c2VjcmV0\n"); len(found) != 1 || found[0][0] != "c2VjcmV0" {
 		t.Errorf("encryption: %q", found)
+	}
+}
+
+// TestShapes: what nobody can list beforehand is seen by its look, and what only resembles
+// it is not.
+func TestShapes(t *testing.T) {
+	for _, planted := range Planted {
+		if seen := Seen(shapes, []Place{{"it", "before " + planted.Text + " after"}}); !slices.Equal(seen, []string{planted.Name + " in it"}) {
+			t.Errorf("%s: seen %q", planted.Name, seen)
+		}
+	}
+	for name, text := range map[string]string{
+		"two parts of a token":   "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJrdWJlcm5ldGVzIn0",
+		"a digest":               "registry.k8s.io/pause@sha256:0123456789abcdef0123456789abcdef",
+		"a URL with a port":      "http://proxy.example:3128/path@version https://127.0.0.1:2379,https://[::1]:2379",
+		"a user alone":           "http://user@proxy.example:3128",
+		"what is left out":       `{"auths":{"r.example":{"auth":"[redacted]"}}} http://user:[redacted]`,
+		"a name of a permission": `"auth": true, "authorization": "Node,RBAC"`,
+	} {
+		if seen := Seen(shapes, []Place{{name, text}}); len(seen) > 0 {
+			t.Errorf("%s: seen %q", name, seen)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
@@ -161,8 +162,20 @@ func (c *trafficClient) step(ctx context.Context) {
 		op.Error = err.Error()
 	}
 	c.Add(op)
+	if op.Outcome == history.Conflict {
+		c.stepAside()
+	}
 	if op.Outcome == history.Failed || op.Outcome == history.Unknown {
 		c.reconnect()
+	}
+}
+
+// stepAside leaves a client that was a moment too late somewhere else in the round of keys. Two that
+// go round as fast as each other, as all do on a slow network, would else meet at every key, and
+// one of them would be too late each time.
+func (c *trafficClient) stepAside() {
+	if n := len(c.keys); n > 1 {
+		c.turn += 2 * (1 + rand.N(n-1))
 	}
 }
 

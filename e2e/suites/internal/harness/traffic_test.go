@@ -62,6 +62,31 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// TestStepAside: who was too late at a key does not go to the next one, where the other goes.
+func TestStepAside(t *testing.T) {
+	api := fake.NewClientset()
+	if err := createRegister(t.Context(), api, "x", "a"); err != nil {
+		t.Fatal(err)
+	}
+	late := true
+	api.PrependReactor("update", "configmaps", func(ktesting.Action) (bool, runtime.Object, error) {
+		return late, nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "a", errors.New("changed"))
+	})
+	for _, late = range []bool{true, false} {
+		for range 20 {
+			c := &trafficClient{
+				Recorder: history.NewRecorder(), ns: "x", keys: []string{"a", "b", "c"}, client: api, reconnect: func() {},
+				known: map[string]*corev1.ConfigMap{},
+			}
+			c.step(t.Context())
+			c.step(t.Context())
+			if aside := c.turn == 4 || c.turn == 6; aside != late || c.turn%2 != 0 {
+				t.Fatalf("late %t: turn %d", late, c.turn)
+			}
+		}
+	}
+}
+
 func TestOutcome(t *testing.T) {
 	group := schema.GroupResource{Resource: "configmaps"}
 	for name, c := range map[string]struct {
