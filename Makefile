@@ -117,7 +117,7 @@ conformance: build engine ## run all of Kubernetes' conformance specs (E2E='--cl
 chaos: build engine ## break a cluster in every way there is, and report how it took it (bin/chaos.md; CHAOS='-ginkgo.focus kill')
 	$(KLUSTER) build node-image
 	KLUSTER_INTEGRATION=1 KLUSTER_BIN=$(CURDIR)/$(KLUSTER) \
-		go test -count=1 -timeout 60m ./e2e/suites/chaos -ginkgo.v $(CHAOS)
+		go test -v -count=1 -timeout 60m ./e2e/suites/chaos -ginkgo.v $(CHAOS)
 
 .PHONY: offline
 offline: build engine ## make a bundle, and a cluster of it on a second engine without a network (as root)
