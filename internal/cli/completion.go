@@ -45,7 +45,8 @@ func (a *app) nodeNames(cmd *cobra.Command, args []string, _ string) ([]string, 
 	})
 }
 
-// ask asks the engine for completions; without an engine there are none.
+// ask asks the engine for completions; without an engine there are none. What is
+// known is offered, whatever did not answer.
 func (a *app) ask(cmd *cobra.Command, f func(context.Context, Clusters) ([]string, error)) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
@@ -53,10 +54,7 @@ func (a *app) ask(cmd *cobra.Command, f func(context.Context, Clusters) ([]strin
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names, err := f(ctx, clusters)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+	names, _ := f(ctx, clusters)
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
