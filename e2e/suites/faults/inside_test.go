@@ -59,12 +59,12 @@ var _ = Describe("A process that is killed", Serial, func() {
 	})
 
 	It("is kept from running for a while, and comes back at once", harness.Long, func(ctx SpecContext) {
-		a := begin(ctx, "kill-process", "worker-1", "--process", "runtime", "--for", "15s")
+		a := begin(ctx, "kill-process", "worker-1", "--process", "runtime", "--for", "1m")
 		died := map[string]bool{}
 		Eventually(ctx, func(ctx context.Context) int {
 			died[mainPID(ctx, worker(1), "containerd.service")] = true
 			return len(died)
-		}).WithTimeout(12*time.Second).WithPolling(200*time.Millisecond).Should(BeNumerically(">", 3), "it is killed again and again")
+		}).WithTimeout(time.Until(a.Until)).WithPolling(200*time.Millisecond).Should(BeNumerically(">", 3), "it is killed again and again")
 		Eventually(ctx, list).WithTimeout(time.Until(a.Until) + late).Should(BeEmpty())
 		Eventually(ctx, c.Exec).WithArguments(worker(1), "crictl", "info").WithTimeout(late).Should(HaveField("Code", 0))
 		report("the runtime answers after its time", time.Since(a.Until))
