@@ -50,10 +50,11 @@ func (c *Cluster) EtcdVoters(ctx context.Context, node string) (int, error) {
 	return voters, nil
 }
 
-// etcdctl runs etcdctl in the static pod of a control plane's etcd.
+// etcdctl runs etcdctl in the static pod of a control plane's etcd, which listens on the
+// loopback address of the cluster's family.
 func (c *Cluster) etcdctl(ctx context.Context, node string, into any, args ...string) error {
 	cmd := append([]string{
-		"etcdctl", "--endpoints=https://127.0.0.1:2379", "--cacert=" + etcdPKI + "ca.crt",
+		"etcdctl", "--endpoints=https://localhost:2379", "--cacert=" + etcdPKI + "ca.crt",
 		"--cert=" + etcdPKI + "server.crt", "--key=" + etcdPKI + "server.key", "--write-out=json",
 	}, args...)
 	r := c.PodExec(ctx, "kube-system", "etcd-"+node, cmd...)
