@@ -15,12 +15,8 @@ import (
 	"github.com/kluster-project/kluster/provider"
 )
 
-// slowUndos are the kinds whose undo takes long, and must not end half-way because whoever
-// has asked for it is gone: the node's systemd does it, as when their time is up.
-var slowUndos = map[fault.Kind]bool{fault.DiskFull: true}
-
 const (
-	// slowUndoTime bounds the wait for such an undo.
+	// slowUndoTime bounds the wait for an undo that takes long (fault.Info).
 	slowUndoTime = 2 * time.Minute
 	// slowUndoLook is how often it is looked whether it has ended.
 	slowUndoLook = 500 * time.Millisecond
@@ -28,7 +24,7 @@ const (
 
 // UndoTime bounds the undoing of a fault that failed or is not wanted any more.
 func UndoTime(kind fault.Kind) time.Duration {
-	if slowUndos[kind] {
+	if fault.UndoesSlowly(kind) {
 		return slowUndoTime + faultUndoTime
 	}
 	return faultUndoTime
@@ -55,7 +51,7 @@ func (m *Manager) undoInside(ctx context.Context, a fault.Active) error {
 
 // undoIn has a node undo a fault, and returns when it has.
 func (m *Manager) undoIn(ctx context.Context, n provider.Node, a fault.Active) error {
-	if slowUndos[a.Kind] && slices.Contains(a.Nodes, n.Name) {
+	if fault.UndoesSlowly(a.Kind) && slices.Contains(a.Nodes, n.Name) {
 		err := m.provider.Exec(ctx, n.ID, provider.Command{Args: []string{"systemctl", "start", "--no-block", fault.UndoUnit(a.ID) + ".service"}})
 		if _, none := errors.AsType[*provider.ExecError](err); !none {
 			if err != nil {

@@ -71,6 +71,9 @@ type Info struct {
 	// counts from before the fault is begun, and one that takes long would be over when
 	// it holds.
 	Shortest time.Duration
+	// SlowUndo: to undo it takes long, and must not end half-way because whoever has asked
+	// for it is gone. The node's systemd does it then, as when its time is up.
+	SlowUndo bool
 	Params   []Param
 	// Limits are what it cannot do, for people.
 	Limits string
@@ -138,6 +141,12 @@ func names() []string {
 		all = append(all, string(info.Kind))
 	}
 	return all
+}
+
+// UndoesSlowly says whether to undo faults of a kind takes long (Info.SlowUndo).
+func UndoesSlowly(kind Kind) bool {
+	info, err := Get(kind)
+	return err == nil && info.SlowUndo
 }
 
 // AtLeast is how long a fault of this kind lasts at least.

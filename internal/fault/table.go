@@ -54,8 +54,8 @@ var table = []Info{
 	{
 		Kind: DiskFull, Help: "fill the disk of etcd's data on control planes, until every write fails (ENOSPC)",
 		Undo: ByNode, Undone: "there is space again and etcd is started", Takes: []nodespec.Role{nodespec.RoleControlPlane},
-		Shortest: 20 * time.Second,
-		Limits:   "etcd is started again before and after it, with its data on a file system of its own, so that the host's disk is never filled; its duration counts from before that, which takes some seconds",
+		Shortest: 20 * time.Second, SlowUndo: true,
+		Limits: "etcd is started again before and after it, with its data on a file system of its own, so that the host's disk is never filled; its duration counts from before that, which takes some seconds",
 	},
 	{
 		Kind: KillProcess, Help: "kill one process of nodes (SIGKILL), once or for a while whenever it comes back",
